@@ -1,0 +1,1 @@
+"""Elements in core-loss EELS spectra, from networks trained on simulated spectra only."""
