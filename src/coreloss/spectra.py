@@ -1,0 +1,291 @@
+"""Measured spectra, and the one path that measured and simulated spectra take into a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.interpolate
+import scipy.sparse
+import torch
+
+from coreloss.axis import N_CHANNELS
+from coreloss.spectra_io import MIN_POINTS, MIN_SPAN_EV, RawSpectrum, read_raw
+
+MIN_CHANNELS = 25
+"""Fewest 1 eV channels that `preprocess` accepts."""
+PADDING_RUN = 3
+"""An end of a spectrum that repeats one value in this many channels or more is padding."""
+ON_GRID_EV = 1e-3
+"""How far from whole eV the points of a 1 eV axis may lie and still need no resampling."""
+MEAN_FLOOR = 0.05
+"""Below this share of the mean absolute value, the mean is noise and no longer sets the scale."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """One spectrum or many on one energy axis.
+
+    ``energy_ev`` (n,) is ascending and uniform; ``counts`` (m, n) holds the spectra of a line scan
+    or map row by row and ``map_shape`` its shape, with ``prod(map_shape) == m``. What the file does
+    not say is None. ``warnings`` says what had to be mended or assumed.
+
+    Raises
+    ------
+    ValueError
+        When shapes disagree, values are not finite, or the axis is not ascending and uniform.
+    """
+
+    energy_ev: np.ndarray
+    counts: np.ndarray
+    beam_energy_kev: float | None = None
+    convergence_mrad: float | None = None
+    collection_mrad: float | None = None
+    title: str = ""
+    file: str | None = None
+    warnings: tuple[str, ...] = ()
+    map_shape: tuple[int, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        energy = np.array(self.energy_ev, dtype=np.float64)
+        counts = np.atleast_2d(np.asarray(self.counts, dtype=np.float64))
+        counts = counts.reshape(-1, counts.shape[-1])
+        map_shape = tuple(self.map_shape) or ((len(counts),) if len(counts) > 1 else ())
+        _check_axis(energy, counts)
+        if np.prod(map_shape, dtype=int) != len(counts):
+            raise ValueError(f"map_shape {map_shape} does not hold {len(counts)} spectra")
+        object.__setattr__(self, "energy_ev", energy)
+        object.__setattr__(self, "counts", counts)
+        object.__setattr__(self, "map_shape", map_shape)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def dispersion_ev(self) -> float:
+        """Width of a channel in eV."""
+        return float((self.energy_ev[-1] - self.energy_ev[0]) / (len(self.energy_ev) - 1))
+
+    def crop(self, lo_ev: float, hi_ev: float) -> Spectrum:
+        """The channels whose centres lie in ``lo_ev <= E <= hi_ev``; ValueError if too few do."""
+        inside = _window(self.energy_ev, (lo_ev, hi_ev))
+        return replace(self, energy_ev=self.energy_ev[inside], counts=self.counts[:, inside])
+
+    def shift(self, de_ev: float) -> Spectrum:
+        """The same counts with ``de_ev`` added to every energy."""
+        if not np.isfinite(de_ev):
+            raise ValueError(f"shift is {de_ev} eV; allowed: a finite number of eV")
+        return replace(self, energy_ev=self.energy_ev + de_ev)
+
+    def sum(self) -> Spectrum:
+        """The sum of all spectra as one."""
+        total = self.counts.sum(axis=0, keepdims=True)
+        return replace(self, counts=total, map_shape=())
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkInput:
+    """What a network sees: ``spectrum`` (batch, 3072) float32 and ``mask`` (batch, 3072) bool.
+
+    The spectrum has mean 1 over the measured channels, which the mask marks, and is 0 elsewhere.
+    """
+
+    spectrum: torch.Tensor
+    mask: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.spectrum)
+
+
+def read_spectrum(path: str | Path, *, signal: int | str | None = None) -> Spectrum:
+    """Read a core-loss spectrum, line scan or map from a file.
+
+    Formats: Digital Micrograph (dm3, dm4), MSA/EMSA, HyperSpy (hspy), EMD, NeXus (nxs) and TIA
+    (ser), and text with the energy in the first column and spectra in the others (comma, semicolon,
+    tab or blanks; with or without header; decimal point or comma). ``signal`` (number or title)
+    chooses among several spectra in one file.
+
+    Energies end up in eV, ascending and uniform; single missing values are interpolated. What was
+    mended or assumed is in ``Spectrum.warnings``.
+
+    Raises
+    ------
+    ValueError
+        In one line, when the file is missing, empty, truncated, not a spectrum, or not in energy.
+    """
+    raw: RawSpectrum = read_raw(Path(path), signal=signal)
+    return Spectrum(**vars(raw))
+
+
+def preprocess(counts, energy_ev, window_ev: tuple[float, float] | None = None) -> NetworkInput:
+    """Bring spectra on one axis into the form that networks read.
+
+    Crop to ``window_ev``, drop padding (an end that repeats one value in all spectra), resample to
+    the 1 eV axis, mark the channels that the measurement covers in full, normalise. Points that
+    already lie on whole eV stay as they are, bit for bit.
+
+    Parameters
+    ----------
+    counts
+        (n,) or (batch, n) counts per channel of the source, array or tensor.
+    energy_ev
+        (n,) energies of the channel centres, ascending and uniform.
+    window_ev
+        Lowest and highest energy to use, None for all.
+
+    Raises
+    ------
+    ValueError
+        When values are not finite, or fewer than 25 channels of 1 eV remain.
+
+    >>> inputs = preprocess(np.linspace(300.0, 100.0, 401), np.arange(401) * 0.5 + 400)
+    >>> inputs.mask.nonzero()[[0, -1], 1].tolist(), round(inputs.spectrum.sum().item())
+    ([400, 600], 199)
+    """
+    energy = np.asarray(energy_ev, dtype=np.float64)
+    counts = np.atleast_2d(np.asarray(counts, dtype=np.float64))
+    _check_axis(energy, counts, min_points=2, min_span_ev=0.0)
+    if window_ev is not None:
+        inside = _window(energy, window_ev, min_points=2, min_span_ev=0.0)
+        energy, counts = energy[inside], counts[:, inside]
+    measured = _without_padding(counts)
+    per_ev, covered = resample(counts[:, measured], energy[measured])
+    if covered.sum() < MIN_CHANNELS:
+        raise ValueError(
+            f"only {covered.sum()} channels of 1 eV between 0 and {N_CHANNELS - 1} eV hold data "
+            f"(source {energy[0]:g}..{energy[-1]:g} eV); allowed: at least {MIN_CHANNELS}; "
+            "widen the window or check the energy axis"
+        )
+    mask = torch.from_numpy(covered).repeat(len(per_ev), 1)
+    return NetworkInput(normalise(torch.from_numpy(per_ev), mask), mask)
+
+
+def normalise(counts: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Spectra with mean 1 over the measured channels and 0 elsewhere, float32.
+
+    ``x_i = c_i / mean(c over mask)``, all (batch, 3072). A mean that is small beside the mean
+    absolute value (a spectrum whose background was removed) is replaced by the latter, and an
+    empty spectrum stays zero. The sums run in float64, so that the batch size and the precision of
+    the counts do not change the result.
+
+    >>> normalise(torch.tensor([[2.0, 6.0, 9.0]]), torch.tensor([[True, True, False]]))
+    tensor([[0.5000, 1.5000, 0.0000]])
+    """
+    inside = torch.where(mask, counts, torch.zeros((), dtype=counts.dtype, device=counts.device))
+    inside = inside.to(torch.float64)
+    channels = mask.sum(dim=-1, keepdim=True).clamp(min=1)
+    mean = inside.sum(dim=-1, keepdim=True) / channels
+    mean_absolute = inside.abs().sum(dim=-1, keepdim=True) / channels
+    scale = torch.where(mean > MEAN_FLOOR * mean_absolute, mean, mean_absolute)
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    return (inside / scale).to(torch.float32)
+
+
+def resample(counts: np.ndarray, energy_ev: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Counts per eV on the 1 eV axis, (batch, 3072) float64, and the covered channels (3072,) bool.
+
+    A source finer than 1 eV is integrated over each channel (counts are conserved, nothing
+    aliases); a coarser one is interpolated as a density with a cubic spline; one on whole eV is
+    copied.
+    """
+    step = (energy_ev[-1] - energy_ev[0]) / (len(energy_ev) - 1)
+    on_grid = np.abs(energy_ev - np.rint(energy_ev[0]) - np.arange(len(energy_ev))).max()
+    if on_grid < ON_GRID_EV:
+        channels, values = np.rint(energy_ev).astype(int), counts
+        wanted = (channels >= 0) & (channels < N_CHANNELS)
+        channels, values = channels[wanted], values[:, wanted]
+    elif step <= 1.0:
+        channels, weights = _overlaps(energy_ev[0], step, len(energy_ev))
+        values = (weights @ counts.T).T
+    else:
+        first, last = np.ceil(energy_ev[0]), np.floor(energy_ev[-1])
+        channels = np.arange(max(first, 0), min(last, N_CHANNELS - 1) + 1).astype(int)
+        values = scipy.interpolate.CubicSpline(energy_ev, counts / step, axis=1)(channels)
+    per_ev = np.zeros((len(counts), N_CHANNELS))
+    per_ev[:, channels] = values
+    covered = np.zeros(N_CHANNELS, dtype=bool)
+    covered[channels] = True
+    return per_ev, covered
+
+
+def _overlaps(first_ev: float, step_ev: float, n: int) -> tuple[np.ndarray, scipy.sparse.csr_array]:
+    """Channels that the source covers, and the share of each source bin in each, (channels, n)."""
+    source = first_ev + step_ev * (np.arange(n + 1) - 0.5)
+    lowest = max(np.ceil(source[0] + 0.5 - ON_GRID_EV), 0)
+    highest = min(np.floor(source[-1] - 0.5 + ON_GRID_EV), N_CHANNELS - 1)
+    channels = np.arange(lowest, highest + 1).astype(int)
+    if len(channels) == 0:
+        return channels, scipy.sparse.csr_array((0, n))
+    target = np.arange(lowest, highest + 2) - 0.5
+    breaks = np.union1d(source, target)
+    breaks = breaks[(breaks >= target[0]) & (breaks <= target[-1])]
+    middle, width = (breaks[1:] + breaks[:-1]) / 2, np.diff(breaks)
+    row = np.clip(np.rint(middle - lowest), 0, len(channels) - 1).astype(int)
+    column = np.clip((middle - source[0]) / step_ev, 0, n - 1).astype(int)
+    shares = scipy.sparse.csr_array((width / step_ev, (row, column)), shape=(len(channels), n))
+    return channels, shares
+
+
+def _without_padding(counts: np.ndarray) -> slice:
+    """The channels between runs of one repeated value at either end, common to all spectra."""
+    steady = np.all(counts[:, 1:] == counts[:, :-1], axis=0)
+    if steady.all():
+        raise ValueError(
+            f"all {counts.shape[1]} channels in the window hold the same value {counts[0, 0]:g}; "
+            "nothing was measured there: choose another window"
+        )
+    changes = np.flatnonzero(~steady)
+    run_low, run_high = changes[0] + 1, counts.shape[1] - 1 - changes[-1]
+    start = run_low if run_low >= PADDING_RUN else 0
+    return slice(start, counts.shape[1] - (run_high if run_high >= PADDING_RUN else 0))
+
+
+def _window(
+    energy_ev: np.ndarray,
+    window_ev: tuple[float, float],
+    *,
+    min_points: int = MIN_POINTS,
+    min_span_ev: float = MIN_SPAN_EV,
+) -> slice:
+    lo, hi = map(float, window_ev)
+    covers = f"the spectrum covers {energy_ev[0]:g}..{energy_ev[-1]:g} eV"
+    if not lo < hi:
+        raise ValueError(f"window is {lo:g}..{hi:g} eV; its start must be below its end; {covers}")
+    tolerance = 1e-6 * (energy_ev[1] - energy_ev[0])
+    start = int(np.searchsorted(energy_ev, lo - tolerance, side="left"))
+    stop = int(np.searchsorted(energy_ev, hi + tolerance, side="right"))
+    span = energy_ev[stop - 1] - energy_ev[start] if stop > start else 0.0
+    if stop - start < min_points or span < min_span_ev:
+        raise ValueError(
+            f"window {lo:g}..{hi:g} eV holds {max(stop - start, 0)} channels over {span:g} eV; "
+            f"allowed: at least {min_points} channels and {min_span_ev:g} eV; {covers}"
+        )
+    return slice(start, stop)
+
+
+def _check_axis(
+    energy: np.ndarray,
+    counts: np.ndarray,
+    *,
+    min_points: int = MIN_POINTS,
+    min_span_ev: float = MIN_SPAN_EV,
+) -> None:
+    if energy.ndim != 1 or counts.ndim != 2 or energy.shape[0] != counts.shape[1]:
+        raise ValueError(
+            f"energies {energy.shape} and counts {counts.shape} do not fit; allowed: (n,) and "
+            "(n,) or (spectra, n)"
+        )
+    if not (np.isfinite(energy).all() and np.isfinite(counts).all()):
+        raise ValueError("energies or counts hold NaN or infinity; interpolate or crop them first")
+    if len(energy) < min_points or energy[-1] - energy[0] < min_span_ev:
+        raise ValueError(
+            f"spectrum has {len(energy)} points; allowed: at least {min_points} points over at "
+            f"least {min_span_ev:g} eV"
+        )
+    step = (energy[-1] - energy[0]) / (len(energy) - 1)
+    line = energy[0] + step * np.arange(len(energy))
+    if step <= 0 or np.abs(energy - line).max() > 0.01 * step + 1e-9:
+        raise ValueError("energy axis is not ascending and uniform; resample it first")

@@ -1,0 +1,398 @@
+"""Files to arrays: formats, units and repairs. `coreloss.spectra.read_spectrum` is the way in."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreloss.axis import N_CHANNELS
+from coreloss.spectra_text import TextTable, decode, parse_table
+
+MIN_POINTS = 16
+"""Fewest points of a spectrum."""
+MIN_SPAN_EV = 25.0
+"""Narrowest spectrum: an edge needs this much beyond its onset."""
+ZERO_LOSS_EV = 20.0
+"""A spectrum that starts below this contains the zero loss or the first plasmon."""
+MAX_GAP_EV = 25.0
+"""Widest gap between two points that interpolation may bridge."""
+
+READERS = {
+    ".dm3": "digitalmicrograph",
+    ".dm4": "digitalmicrograph",
+    ".msa": "msa",
+    ".emsa": "msa",
+    ".hspy": "hspy",
+    ".emd": "emd",
+    ".nxs": "nexus",
+    ".ser": "tia",
+}
+TEXT = (".txt", ".csv", ".tsv", ".dat", ".asc", ".xy", "")
+EV_PER_UNIT = {"eV": 1.0, "ev": 1.0, "EV": 1.0, "keV": 1e3, "kev": 1e3, "KeV": 1e3, "meV": 1e-3}
+NO_UNIT = ("", "none", "<undefined>", "undefined", "t.traits.api.undefined", "unknown", "?")
+ENERGY_NAME = re.compile(r"energy|loss|eels", re.I)
+HDF5_MARK = b"\x89HDF\r\n\x1a\n"
+INSTRUMENT = {
+    "beam_energy_kev": "Acquisition_instrument.TEM.beam_energy",
+    "convergence_mrad": "Acquisition_instrument.TEM.convergence_angle",
+    "collection_mrad": "Acquisition_instrument.TEM.Detector.EELS.collection_angle",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class RawSpectrum:
+    """What a file holds, in the fields of `coreloss.spectra.Spectrum`."""
+
+    energy_ev: np.ndarray
+    counts: np.ndarray
+    beam_energy_kev: float | None = None
+    convergence_mrad: float | None = None
+    collection_mrad: float | None = None
+    title: str = ""
+    file: str | None = None
+    warnings: tuple[str, ...] = ()
+    map_shape: tuple[int, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def read_raw(path: Path, *, signal: int | str | None = None) -> RawSpectrum:
+    """Read one file; ValueError, one line that begins with the file's name, when it cannot be."""
+    try:
+        start = _first_bytes(path)
+        suffix = path.suffix.lower()
+        reader = READERS.get(suffix)
+        if reader == "msa" and b"#FORMAT" not in start.upper():
+            reader = None
+        if reader is None and suffix not in (*TEXT, *READERS) and decode(start) is None:
+            raise ValueError(f"unknown format {suffix!r}; allowed: {_formats()}")
+        if reader is None:
+            return _from_table(path, signal)
+        return _choose(_signals(path, reader), path, reader, signal)
+    except ValueError as error:
+        raise ValueError(f"{path}: {_one_line(error)}") from None
+
+
+def _formats() -> str:
+    return ", ".join(name[1:] for name in READERS) + " and text (csv, tsv, txt)"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:400]
+
+
+def _first_bytes(path: Path) -> bytes:
+    if not path.exists():
+        raise ValueError("no such file; check the path")
+    if not path.is_file():
+        raise ValueError("is not a file; give the path of one file")
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(65536)
+    except OSError as error:
+        raise ValueError(f"cannot be opened ({error.strerror})") from None
+    if not start.strip():
+        raise ValueError("is empty (0 bytes of data)")
+    return start
+
+
+def _from_table(path: Path, signal: int | str | None) -> RawSpectrum:
+    text = decode(path.read_bytes())
+    if text is None:
+        raise ValueError(f"is binary, not text, or damaged; allowed formats: {_formats()}")
+    if signal not in (None, 0):
+        raise ValueError(f"signal {signal!r} asked for; a text file holds only signal 0")
+    table: TextTable = parse_table(text)
+    notes = list(table.warnings)
+    factor = _ev_per_unit(table.unit, "the first column", notes)
+    return _finish(table.first * factor, table.others, notes, path, metadata={"format": "text"})
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings and no log lines from the reading libraries: what matters is raised or noted."""
+    logger = logging.getLogger("rsciio")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _signals(path: Path, reader: str) -> list[dict[str, Any]]:
+    with _quiet():
+        module = importlib.import_module(f"rsciio.{reader}")
+        try:
+            signals = module.file_reader(str(path))
+        except Exception as error:
+            # Damaged files raise whatever the parser meets first, from KeyError to MemoryError.
+            raise ValueError(
+                f"cannot be read as {path.suffix[1:]} ({type(error).__name__}: {_one_line(error)}"
+                "); the file is truncated, damaged or of another format"
+            ) from None
+    if not signals:
+        raise ValueError("holds no data")
+    return signals
+
+
+def _choose(
+    signals: list[dict[str, Any]], path: Path, reader: str, wanted: int | str | None
+) -> RawSpectrum:
+    """The signal asked for, or the one with an energy axis that starts highest (core loss)."""
+    titles = [_title(item) for item in signals]
+    if wanted is not None:
+        number = titles.index(wanted) if wanted in titles else wanted
+        if not isinstance(number, int) or not 0 <= number < len(signals):
+            listed = ", ".join(f"{i} {title!r}" for i, title in enumerate(titles))
+            raise ValueError(f"signal {wanted!r} is not in the file; allowed: {listed}")
+        return _from_signal(signals[number], path, reader, [])
+    readable, errors = {}, []
+    for number, item in enumerate(signals):
+        try:
+            readable[number] = _from_signal(item, path, reader, [])
+        except ValueError as error:
+            errors.append(str(error))
+    if not readable:
+        raise ValueError(errors[0] if len(set(errors)) == 1 else "; ".join(errors))
+    number = max(readable, key=lambda i: (readable[i].energy_ev[0], len(readable[i].counts), -i))
+    if len(readable) == 1:
+        return readable[number]
+    listed = ", ".join(f"{i} {titles[i]!r}" for i in readable)
+    note = f"the file holds the spectra {listed}; read {number}, the highest in energy"
+    return _from_signal(signals[number], path, reader, [note])
+
+
+def _title(signal: dict[str, Any]) -> str:
+    return str(signal.get("metadata", {}).get("General", {}).get("title") or "")
+
+
+def _from_signal(signal: dict[str, Any], path: Path, reader: str, notes: list[str]) -> RawSpectrum:
+    kind = str(signal.get("metadata", {}).get("Signal", {}).get("signal_type") or "")
+    if kind.upper().startswith(("EDS", "CL", "XRF", "WDS")):
+        raise ValueError(f"signal type is {kind}; allowed: electron energy loss")
+    data = np.asarray(signal["data"])
+    if data.dtype.kind not in "iufb":
+        raise ValueError(f"counts are of type {data.dtype}; allowed: real numbers")
+    axes = sorted(signal["axes"], key=lambda axis: axis.get("index_in_array") or 0)
+    if all(axis.get("index_in_array") is None for axis in axes):
+        axes = signal["axes"]
+    if reader == "msa":
+        _check_msa(signal, data)
+    if data.size == 0 or data.ndim != len(axes):
+        raise ValueError(f"holds an array of shape {data.shape}; allowed: spectra with an axis")
+    which = _energy_axis(axes)
+    factor = _ev_per_unit(_unit(axes[which]), _axis_name(axes[which]), notes)
+    energy = _axis_values(axes[which], data.shape[which]) * factor
+    counts = np.moveaxis(data, which, -1)
+    map_shape = counts.shape[:-1] if counts[..., 0].size > 1 else ()
+    details = {"format": reader, "signal_type": kind, "axis_units": _unit(axes[which])}
+    return _finish(
+        energy,
+        counts.reshape(-1, counts.shape[-1]),
+        notes,
+        path,
+        title=_title(signal),
+        map_shape=map_shape,
+        metadata=details,
+        **_instrument(signal),
+    )
+
+
+def _check_msa(signal: dict[str, Any], data: np.ndarray) -> None:
+    """The MSA reader takes any number of points and a missing axis without a word."""
+    header = signal["original_metadata"]
+    for key in ("XPERCHAN", "OFFSET"):
+        if not isinstance(header.get(key), (int, float)):
+            raise ValueError(f"MSA header has no number after {key}; the energy axis needs it")
+    stated = header.get("NPOINTS")
+    if isinstance(stated, (int, float)) and data.size < int(stated):
+        raise ValueError(
+            f"truncated: {data.size} points; allowed: the {int(stated)} of the header's NPOINTS"
+        )
+
+
+def _unit(axis: dict[str, Any]) -> str:
+    unit = str(axis.get("units") or "").strip()
+    return "" if unit.lower() in NO_UNIT else unit
+
+
+def _axis_name(axis: dict[str, Any]) -> str:
+    name = str(axis.get("name") or "").strip()
+    return f"axis {name!r}" if name and name.lower() not in NO_UNIT else "the axis"
+
+
+def _energy_axis(axes: list[dict[str, Any]]) -> int:
+    """Number of the energy axis: by unit, else by name, else the only signal axis."""
+    by_unit = [i for i, axis in enumerate(axes) if _unit(axis) in EV_PER_UNIT]
+    by_name = [i for i, axis in enumerate(axes) if ENERGY_NAME.search(str(axis.get("name") or ""))]
+    signal = [i for i, axis in enumerate(axes) if not axis.get("navigate") and axis["size"] > 1]
+    both = [i for i in by_unit if i in by_name]
+    for found in (both, by_unit, by_name, signal):
+        if len(found) == 1:
+            return found[0]
+    listed = ", ".join(f"{axis.get('name') or '?'} [{_unit(axis) or 'no unit'}]" for axis in axes)
+    raise ValueError(f"no energy axis: its axes are {listed}; allowed: one axis in eV, keV or meV")
+
+
+def _ev_per_unit(unit: str, name: str, notes: list[str]) -> float:
+    if unit in EV_PER_UNIT:
+        return EV_PER_UNIT[unit]
+    if unit:
+        raise ValueError(f"{name} is in {unit}; allowed: energy loss in eV, keV or meV")
+    notes.append(f"{name} has no unit: eV assumed")
+    return 1.0
+
+
+def _axis_values(axis: dict[str, Any], size: int) -> np.ndarray:
+    if axis.get("axis") is not None:
+        return np.asarray(axis["axis"], dtype=np.float64)
+    if "scale" not in axis:
+        raise ValueError(f"{_axis_name(axis)} has no scale; export it with a linear axis")
+    scale, offset = float(axis["scale"]), float(axis.get("offset") or 0.0)
+    if not (np.isfinite(scale) and np.isfinite(offset)) or scale == 0:
+        raise ValueError(f"dispersion is {scale:g} and start {offset:g}; allowed: finite, not 0")
+    return offset + scale * np.arange(size)
+
+
+def _instrument(signal: dict[str, Any]) -> dict[str, float | None]:
+    """Beam energy and semi-angles where the file gives positive numbers."""
+    values: dict[str, Any] = {}
+    mapping = signal.get("mapping") or {}
+    for name, target in INSTRUMENT.items():
+        value = _walk(signal.get("metadata", {}), target)
+        for source, (mapped, convert) in mapping.items():
+            found = _walk(signal.get("original_metadata", {}), source)
+            if value is None and mapped == target and found is not None:
+                value = convert(found) if convert else found
+        values[name] = float(value) if _positive(value) else None
+    return values
+
+
+def _walk(tree: Any, dotted: str) -> Any:
+    for key in dotted.split("."):
+        if not hasattr(tree, "get"):
+            return None
+        tree = tree.get(key)
+    return tree
+
+
+def _positive(value: Any) -> bool:
+    try:
+        return bool(np.isfinite(float(value)) and float(value) > 0)
+    except (TypeError, ValueError):
+        return False
+
+
+def _finish(
+    energy: np.ndarray, counts: np.ndarray, notes: list[str], path: Path, **details: Any
+) -> RawSpectrum:
+    """Ascending uniform axis, finite counts, and a note for whatever had to be done to them."""
+    counts = np.asarray(counts, dtype=np.float64)
+    if len(energy) > 1 and np.all(np.diff(energy) < 0):
+        energy, counts = energy[::-1], counts[:, ::-1]
+    _check_extent(energy)
+    energy, counts = mend_counts(energy, counts, notes)
+    energy, counts = straighten(energy, counts, notes)
+    _check_extent(energy)
+    negative = int((counts < 0).sum())
+    if negative:
+        notes.append(
+            f"{negative} of {counts.size} values are negative (dark level or background removed); kept"
+        )
+    if energy[0] < ZERO_LOSS_EV:
+        notes.append(
+            f"starts at {energy[0]:g} eV, below {ZERO_LOSS_EV:g} eV: choose a window that leaves "
+            "out the zero loss and the plasmons"
+        )
+    return RawSpectrum(
+        energy_ev=energy, counts=counts, file=str(path), warnings=tuple(notes), **details
+    )
+
+
+def _check_extent(energy: np.ndarray) -> None:
+    if len(energy) < MIN_POINTS:
+        raise ValueError(f"too short: {len(energy)} points; allowed: at least {MIN_POINTS}")
+    span = float(np.ptp(energy))
+    if span < MIN_SPAN_EV:
+        raise ValueError(
+            f"too narrow: energies {energy.min():g}..{energy.max():g} eV span {span:g} eV; allowed:"
+            f" at least {MIN_SPAN_EV:g} eV; if the axis is in keV, name the unit in the file"
+        )
+    highest = N_CHANNELS - 1
+    if energy.max() < MIN_SPAN_EV or energy.min() > highest - MIN_SPAN_EV:
+        raise ValueError(
+            f"energies {energy.min():g}..{energy.max():g} eV; allowed: at least {MIN_SPAN_EV:g} eV "
+            f"within 0..{highest} eV; check the unit of the axis"
+        )
+
+
+def mend_counts(
+    energy: np.ndarray, counts: np.ndarray, notes: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts without NaN or infinity: ends that all lack are cut, the rest is interpolated.
+
+    ``energy`` (n,), ``counts`` (m, n). ValueError when more than half the values are missing; a
+    spectrum of a map that lacks all its values becomes zero.
+    """
+    finite = np.isfinite(counts)
+    if finite.all():
+        return energy, counts
+    if finite.mean() < 0.5:
+        raise ValueError(
+            f"{(~finite).sum()} of {finite.size} values are NaN or infinite; allowed: at most half"
+        )
+    known = np.flatnonzero(finite.any(axis=0))
+    inside = slice(known[0], known[-1] + 1)
+    missing = int((~finite).sum())
+    energy, counts, finite = energy[inside], counts[:, inside].copy(), finite[:, inside]
+    for row in np.flatnonzero(~finite.all(axis=1)):
+        good = finite[row]
+        counts[row, ~good] = (
+            np.interp(energy[~good], energy[good], counts[row, good]) if good.any() else 0.0
+        )
+    notes.append(f"{missing} values were NaN or infinite: cut at the ends, interpolated inside")
+    return energy, counts
+
+
+def straighten(
+    energy: np.ndarray, counts: np.ndarray, notes: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """A uniform axis: rounded energies onto their straight line, other axes by interpolation.
+
+    ValueError when energies repeat, go up and down, or leave a gap of more than 25 eV.
+    """
+    steps = np.diff(energy)
+    if not (np.isfinite(energy).all() and (steps > 0).all()):
+        at = int(np.argmin(np.where(np.isfinite(steps), steps, -np.inf)))
+        raise ValueError(
+            f"energies do not ascend: {energy[at]:g} eV is followed by {energy[at + 1]:g} eV; "
+            "allowed: ascending or descending throughout; sort or split the file"
+        )
+    line = np.linspace(energy[0], energy[-1], len(energy))
+    offset = np.abs(energy - line).max()
+    if offset <= 1e-6 * steps.mean():
+        return energy, counts
+    if offset <= max(0.1 * steps.mean(), 0.01):
+        return line, counts
+    step = float(np.median(steps))
+    if steps.max() > max(MAX_GAP_EV, 3 * step):
+        at = int(np.argmax(steps))
+        raise ValueError(
+            f"gap of {steps[at]:g} eV after {energy[at]:g} eV; allowed: {MAX_GAP_EV:g} eV; "
+            "split the file there"
+        )
+    uniform = np.arange(energy[0], energy[-1] + 1e-9, step)
+    resampled = np.array([np.interp(uniform, energy, row) for row in counts])
+    notes.append(f"steps of the axis vary ({steps.min():g}..{steps.max():g} eV): made {step:g} eV")
+    return uniform, resampled
