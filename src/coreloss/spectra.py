@@ -12,7 +12,8 @@ import scipy.sparse
 import torch
 
 from coreloss.axis import N_CHANNELS
-from coreloss.spectra_io import MIN_POINTS, MIN_SPAN_EV, RawSpectrum, read_raw
+from coreloss.spectra_io import read_raw
+from coreloss.spectra_repair import MIN_POINTS, MIN_SPAN_EV, RawSpectrum
 
 MIN_CHANNELS = 25
 """Fewest 1 eV channels that `preprocess` accepts."""
@@ -143,7 +144,7 @@ def preprocess(counts, energy_ev, window_ev: tuple[float, float] | None = None) 
 
     >>> inputs = preprocess(np.linspace(300.0, 100.0, 401), np.arange(401) * 0.5 + 400)
     >>> inputs.mask.nonzero()[[0, -1], 1].tolist(), round(inputs.spectrum.sum().item())
-    ([400, 600], 199)
+    ([401, 599], 199)
     """
     energy = np.asarray(energy_ev, dtype=np.float64)
     counts = np.atleast_2d(np.asarray(counts, dtype=np.float64))
