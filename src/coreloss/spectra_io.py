@@ -16,7 +16,6 @@ import numpy as np
 from coreloss.spectra_repair import RawSpectrum, finish
 from coreloss.spectra_text import TextTable, decode, parse_table
 
-
 READERS = {
     ".dm3": "digitalmicrograph",
     ".dm4": "digitalmicrograph",
@@ -93,15 +92,16 @@ def _from_table(path: Path, signal: int | str | None) -> RawSpectrum:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """No warnings and no log lines from the reading libraries: what matters is raised or noted."""
-    logger = logging.getLogger("rsciio")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("rsciio")  # sets its own log level, so it comes first
+        logger = logging.getLogger("rsciio")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL + 1)
+        try:
             yield
-    finally:
-        logger.setLevel(level)
+        finally:
+            logger.setLevel(level)
 
 
 def _signals(path: Path, reader: str) -> list[dict[str, Any]]:
@@ -112,8 +112,8 @@ def _signals(path: Path, reader: str) -> list[dict[str, Any]]:
         except Exception as error:
             # Damaged files raise whatever the parser meets first, from KeyError to MemoryError.
             raise ValueError(
-                f"cannot be read as {path.suffix[1:]}: the file is truncated, damaged or of another "
-                f"format; try to export it anew ({type(error).__name__}: {_one_line(error)})"
+                f"cannot be read as {path.suffix[1:]}: the file is truncated, damaged or of "
+                f"another format; try to export it anew ({type(error).__name__}: {_one_line(error)})"
             ) from None
     if not signals:
         raise ValueError("holds no data")
