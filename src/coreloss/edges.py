@@ -17,6 +17,8 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+import torch
+
 _SYMBOLS = """
     Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr
     Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er
@@ -27,6 +29,10 @@ ATOMIC_NUMBER: dict[str, int] = {element: z for z, element in enumerate(ELEMENTS
 ELEMENT_INDEX: dict[str, int] = {element: index for index, element in enumerate(ELEMENTS)}
 
 ONSET_RANGE_EV = (30.0, 3100.0)
+MARGIN_BEFORE_EV = 10.0
+"""An edge counts when the spectrum starts at least this far before its onset (Annys et al.)..."""
+MARGIN_AFTER_EV = 25.0
+"""... and runs at least this far past it."""
 _SHELL_NAMES = "K L1 L23 M1 M23 M45 N1 N23 N45 N67 O1 O23 O45 P1 P23"
 SHELLS: tuple[str, ...] = tuple(_SHELL_NAMES.split())
 _IDENTIFYING_RANGES = {  # shell: first and last atomic number, both included
@@ -199,6 +205,30 @@ def identifying_sets() -> tuple[EdgeShell, ...]:
     107
     """
     return tuple(edge for edge in edge_shells() if edge.role == "identifying")
+
+
+def inside_window(onset_ev: torch.Tensor, lo_ev, hi_ev) -> torch.Tensor:
+    """Whether edges at `onset_ev` (n,) count in windows lo..hi (scalars or (B,)): (n,) or (B, n)."""
+    lo, hi = (torch.as_tensor(limit, dtype=torch.float32)[..., None] for limit in (lo_ev, hi_ev))
+    return (onset_ev >= lo + MARGIN_BEFORE_EV) & (onset_ev <= hi - MARGIN_AFTER_EV)
+
+
+def observable_elements(lo_ev, hi_ev) -> torch.Tensor:
+    """Elements with an identifying edge set inside the window from `lo_ev` to `hi_ev`.
+
+    Limits are scalars or tensors (B,); the answer is bool, (80,) or (B, 80).
+
+    >>> seen = observable_elements(400.0, 700.0)
+    >>> bool(seen[ELEMENT_INDEX["O"]]), bool(seen[ELEMENT_INDEX["Si"]])
+    (True, False)
+    """
+    device = lo_ev.device if isinstance(lo_ev, torch.Tensor) else "cpu"
+    sets = identifying_sets()
+    onset = torch.tensor([edge.onset_ev for edge in sets], device=device)
+    label = torch.tensor([edge.label for edge in sets], device=device)
+    inside = inside_window(onset, lo_ev, hi_ev)
+    seen = torch.zeros(*inside.shape[:-1], len(ELEMENTS), dtype=torch.int8, device=device)
+    return seen.index_add_(-1, label, inside.to(torch.int8)) > 0
 
 
 # --- how data/edges.csv is made -----------------------------------------------------------------
