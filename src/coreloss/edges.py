@@ -208,7 +208,7 @@ def identifying_sets() -> tuple[EdgeShell, ...]:
 
 
 def inside_window(onset_ev: torch.Tensor, lo_ev, hi_ev) -> torch.Tensor:
-    """Whether edges at `onset_ev` (n,) count in windows lo..hi (scalars or (B,)): (n,) or (B, n)."""
+    """Whether edges at `onset_ev` (n,) count in windows lo..hi, scalars or (B,): (n,) or (B, n)."""
     lo, hi = (torch.as_tensor(limit, dtype=torch.float32)[..., None] for limit in (lo_ev, hi_ev))
     return (onset_ev >= lo + MARGIN_BEFORE_EV) & (onset_ev <= hi - MARGIN_AFTER_EV)
 
