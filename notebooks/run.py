@@ -1,0 +1,162 @@
+"""Execute the study's notebooks with papermill and keep copies whose differences mean something.
+
+    python notebooks/run.py --profile quick --out book/notebooks [01_edges_and_gos ...]
+
+Parameters come from notebooks/params/<profile>.yml, one section per notebook; a name which the
+notebook's `parameters` cell does not have is an error. Timestamps, durations, paths and stderr are
+taken out of the copy, and it is put in place in one step: a failed or interrupted run leaves the
+last good one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _arguments(argv)
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    sources = find_notebooks(args.names)
+    parameters = read_profile(HERE / "params" / f"{args.profile}.yml", known=find_notebooks())
+    for source in sources:
+        check_parameters(source, parameters.get(source.stem, {}))
+    failed = []
+    for source in sources:
+        print(f"{source.name}: running ({args.profile})", flush=True)
+        start = time.perf_counter()
+        error = execute(source, args.out / source.name, parameters.get(source.stem, {}))
+        seconds = time.perf_counter() - start
+        outcome = "FAILED after" if error else "done in"
+        print(f"{source.name}: {outcome} {seconds:.0f} s", flush=True)
+        if error:
+            print(error, file=sys.stderr, flush=True)
+            failed.append(source.name)
+    if failed:
+        print(f"{len(failed)} of {len(sources)} failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def find_notebooks(names: list[str] | None = None) -> list[Path]:
+    """Source notebooks NN_name.ipynb in their order, or only those named."""
+    sources = sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
+    if not names:
+        return sources
+    wanted = {name.removesuffix(".ipynb").rsplit("/", 1)[-1] for name in names}
+    unknown = wanted - {source.stem for source in sources}
+    if unknown:
+        known = ", ".join(source.stem for source in sources) or "none"
+        sys.exit(f"no notebook named {', '.join(sorted(unknown))}; there are: {known}")
+    return [source for source in sources if source.stem in wanted]
+
+
+def read_profile(path: Path, *, known: list[Path]) -> dict[str, dict]:
+    """The profile's parameters by notebook; unknown notebooks are an error."""
+    import yaml
+
+    if not path.exists():
+        profiles = ", ".join(sorted(p.stem for p in path.parent.glob("*.yml")))
+        sys.exit(f"no profile {path.stem!r}; there are: {profiles}")
+    profile = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    unknown = set(profile) - {source.stem for source in known}
+    if unknown:
+        sys.exit(f"{path.name} sets parameters of notebooks that do not exist: {sorted(unknown)}")
+    return profile
+
+
+def check_parameters(source: Path, parameters: dict) -> None:
+    """Stop at a parameter which the `parameters` cell does not have (papermill only warns)."""
+    import papermill
+
+    if not parameters:
+        return
+    defaults = papermill.inspect_notebook(str(source))
+    unknown = set(parameters) - set(defaults)
+    if unknown:
+        sys.exit(f"{source.name} has no parameter {sorted(unknown)}; it has: {sorted(defaults)}")
+
+
+def execute(source: Path, target: Path, parameters: dict) -> str | None:
+    """Run one notebook and put its cleaned copy at target; the error text when a cell raised."""
+    import nbformat
+    import papermill
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part.ipynb")
+    try:
+        notebook = papermill.execute_notebook(
+            str(source), str(part), parameters=parameters, cwd=str(HERE),
+            kernel_name="python3", progress_bar=False,
+        )  # fmt: skip
+        _show_warnings(notebook)
+        nbformat.write(clean(notebook), part)
+        os.replace(part, target)
+    except papermill.PapermillExecutionError as error:
+        return str(error)
+    finally:
+        part.unlink(missing_ok=True)
+    return None
+
+
+def clean(notebook):
+    """Take out of an executed notebook whatever differs between two equal runs on two machines."""
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["kernelspec"] = {
+        "display_name": "Python 3", "language": "python", "name": "python3"
+    }  # fmt: skip
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        for key in ("papermill", "execution", "collapsed"):
+            cell.metadata.pop(key, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell["id"] = "injected-parameters"
+        if cell.cell_type == "code":
+            cell["outputs"] = [_clean_output(o) for o in cell.outputs if o.get("name") != "stderr"]
+    return notebook
+
+
+def _clean_output(output):
+    if "text" in output:
+        output["text"] = _relative(output["text"])
+    for kind, value in output.get("data", {}).items():
+        if kind.startswith("text/") and isinstance(value, str):
+            output["data"][kind] = _relative(value)
+    return output
+
+
+def _relative(text: str) -> str:
+    """Paths relative to the checkout and addresses as 0x..., equal on every machine."""
+    for path, short in ((str(ROOT), "."), (str(ROOT.parent), ".."), (str(Path.home()), "~")):
+        if path != "/":
+            text = re.sub(re.escape(path) + r"(?=[/\s'\")\]:,]|$)", short, text)
+    return re.sub(r"\b0x[0-9a-f]{8,}\b", "0x...", text)
+
+
+def _show_warnings(notebook) -> None:
+    """Stderr is not kept in the copy, so it is shown here, each notebook's first lines."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                print("    " + "\n    ".join(output["text"].splitlines()[-5:]), file=sys.stderr)
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="notebooks to run, all by default")
+    parser.add_argument("--profile", default="quick", help="a file in notebooks/params (quick)")
+    parser.add_argument("--out", type=Path, default=ROOT / "book" / "notebooks")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""Rules for the source as a whole: import order, light imports, constructs, tracked files."""
+
+import ast
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "coreloss"
+
+# The one list of modules, in the order of the data flow: a module imports from those before it.
+# A module `name_part` ranks with `name`; modules of one rank may import each other.
+ORDER = (
+    "axis", "settings", "sampling", "kinematics", "edges", "materials", "radial", "atom",
+    "oscillator", "gos", "cross_section", "scattering", "near_edge", "detector", "simulate",
+    "spectra", "datasets", "models", "train", "evaluate", "calibrate", "baselines", "identify",
+    "quantify", "mapping", "plot", "cli",
+)  # fmt: skip
+# A result may draw itself: `plot` is imported inside the method, never at the top of a module.
+LAZY_FROM_ANYWHERE = {"plot"}
+
+TRAINING_LIBRARIES = {"torch", "numpy", "scipy", "h5py", "safetensors"}
+OWN_LIBRARIES = {"radial": {"numba"}, "plot": {"matplotlib"}, "cli": {"typer", "rich"}}
+HEAVY = {
+    "exspy", "hyperspy", "matplotlib", "numba", "pandas", "periodictable", "pyEELSMODEL",
+    "pymatgen", "rsciio", "seaborn", "sklearn", "xraydb",
+}  # fmt: skip
+
+BANNED_CALLS = {
+    "eval": "runs text as code",
+    "exec": "runs text as code",
+    "pickle.load": "runs code from the file: use safetensors or HDF5",
+    "pickle.loads": "runs code from the data: use safetensors or HDF5",
+    "torch.load": "unpickles: use safetensors",
+    "np.random.seed": "is global state: pass a generator",
+    "numpy.random.seed": "is global state: pass a generator",
+    "torch.manual_seed": "is global state: pass a generator",
+    "torch.cuda.manual_seed_all": "is global state: pass a generator",
+    "random.seed": "is global state: pass a generator",
+    "os.chdir": "is global state: pass paths",
+}
+MAX_MODULE_LINES = 420
+MAX_FUNCTION_LINES = 65
+
+
+def modules() -> list[Path]:
+    return sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
+
+
+def layer(path: Path) -> str:
+    """The part of the package that a file belongs to: models/cnn.py -> models."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def rank(name: str) -> int | None:
+    """Place of a module in ORDER; `spectra_io` ranks with `spectra`."""
+    parts = name.split("_")
+    for n in range(len(parts), 0, -1):
+        if "_".join(parts[:n]) in ORDER:
+            return ORDER.index("_".join(parts[:n]))
+    return None
+
+
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imports(path: Path):
+    """(dotted name, at module level?) of every import; TYPE_CHECKING blocks do not count."""
+
+    def visit(node, top):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                continue
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, top) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                yield from ((name, top) for name in _from_names(path, child))
+            else:
+                inner = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+                yield from visit(child, top and not inner)
+
+    yield from visit(tree_of(path), True)
+
+
+def _from_names(path: Path, node: ast.ImportFrom) -> list[str]:
+    base = node.module or ""
+    if node.level:
+        package = ("coreloss", *path.relative_to(PACKAGE).parent.parts)
+        package = package[: len(package) - node.level + 1]
+        base = ".".join((*package, *filter(None, [node.module])))
+    if base == "coreloss":
+        return [f"coreloss.{alias.name}" for alias in node.names]
+    return [base]
+
+
+def own_layer(name: str) -> str | None:
+    parts = name.split(".")
+    return parts[1] if parts[0] == "coreloss" and len(parts) > 1 else None
+
+
+def order_errors(path: Path) -> list[str]:
+    me, errors = layer(path), []
+    for name, top in imports(path):
+        other = own_layer(name)
+        if other is None or other == me or rank(other) is None:
+            continue
+        if rank(other) > rank(me) and not (other in LAZY_FROM_ANYWHERE and not top):
+            errors.append(f"{path.name} imports {other}, which comes after {me}")
+    return errors
+
+
+def library_errors(path: Path) -> list[str]:
+    allowed = TRAINING_LIBRARIES | OWN_LIBRARIES.get(layer(path), set()) | {"coreloss"}
+    allowed |= set(sys.stdlib_module_names)
+    roots = {name.split(".")[0] for name, top in imports(path) if top}
+    return [f"{path.name} imports {root} at its top" for root in sorted(roots - allowed)]
+
+
+def construct_errors(path: Path) -> list[str]:
+    errors = []
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call) and (name := ast.unparse(node.func)) in BANNED_CALLS:
+            errors.append(f"{path.name}:{node.lineno}: {name} {BANNED_CALLS[name]}")
+        if isinstance(node, ast.Global):
+            errors.append(f"{path.name}:{node.lineno}: global statement")
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            errors.append(f"{path.name}:{node.lineno}: bare except")
+        if isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names):
+            errors.append(f"{path.name}:{node.lineno}: import *")
+    return errors
+
+
+def length_errors(path: Path) -> list[str]:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    errors = [f"{path.name} has {lines} lines"] if lines > MAX_MODULE_LINES else []
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            if (n := node.end_lineno - first.lineno + 1) > MAX_FUNCTION_LINES:
+                errors.append(f"{path.name}: {node.name} has {n} lines of code")
+    return errors
+
+
+@functools.cache
+def tracked() -> tuple[Path, ...]:
+    try:
+        out = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    names = [name for name in out.stdout.decode().split("\0") if name]
+    return tuple(p for p in (ROOT / name for name in names) if p.is_file())
+
+
+def test_every_module_has_a_place_in_the_order():
+    homeless = sorted({layer(path) for path in modules() if rank(layer(path)) is None})
+    assert not homeless, f"put {homeless} into ORDER in {Path(__file__).name}, where they belong"
+
+
+@pytest.mark.parametrize("check", [order_errors, library_errors, construct_errors, length_errors])
+def test_modules(check):
+    errors = [error for path in modules() for error in check(path)]
+    assert not errors, "\n".join(errors)
+
+
+@pytest.mark.parametrize(
+    ("check", "name", "source"),
+    [
+        (order_errors, "kinematics.py", "from coreloss.simulate import Simulator"),
+        (order_errors, "kinematics.py", "from . import simulate"),
+        (order_errors, "models/cnn.py", "def f():\n    from ..train import fit"),
+        (order_errors, "identify.py", "from coreloss import plot"),
+        (library_errors, "gos.py", "import numba"),
+        (library_errors, "models/cnn.py", "if True:\n    from matplotlib import pyplot"),
+        (construct_errors, "train.py", "import torch\ntorch.load('x')"),
+        (construct_errors, "train.py", "np.random.seed(0)"),
+        (construct_errors, "train.py", "try:\n    x\nexcept:\n    pass"),
+        (length_errors, "train.py", "def f():\n" + "    x = 1\n" * (MAX_FUNCTION_LINES + 1)),
+    ],
+)
+def test_each_check_finds_what_it_is_for(check, name, source, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(source, encoding="utf-8")
+    assert check(path)
+
+
+def test_lazy_imports_are_allowed(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    path = tmp_path / "identify.py"
+    path.write_text("def show():\n    import matplotlib\n    from coreloss import plot\n")
+    assert not order_errors(path) + library_errors(path)
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Heavy libraries that a fresh interpreter has loaded after the statement."""
+    code = f"{statement}\nimport sys; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return HEAVY & set(out.stdout.split())
+
+
+def test_import_coreloss_is_light():
+    assert loaded_by("import coreloss") == set()
+
+
+def test_training_path_loads_nothing_heavy():
+    names = [layer(path) for path in modules() if path.parent == PACKAGE]
+    light = [f"coreloss.{name}" for name in names if name not in OWN_LIBRARIES]
+    assert loaded_by("import " + ", ".join(["coreloss", *light])) == set()
+
+
+def test_heavy_libraries_are_noticed():
+    assert loaded_by("import numba") >= {"numba"}
+
+
+def test_source_notebooks_are_tracked_without_outputs():
+    full = []
+    for path in tracked():
+        if path.suffix == ".ipynb" and path.parent == ROOT / "notebooks":
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            full += [path.name] * any(cell.get("outputs") for cell in cells)
+    assert not full, f"run `make format`: outputs in {full}"
+
+
+def test_tracked_files_are_small_and_portable():
+    large = [p.name for p in tracked() if p.stat().st_size > 10_000_000]
+    assert not large, f"larger than 10 MB: {large}"
+    banned = [p.name for p in tracked() if p.suffix in (".pkl", ".pickle", ".pt", ".pth", ".npy")]
+    assert not banned, f"use safetensors or HDF5: {banned}"
+    text = {".py", ".md", ".yml", ".toml", ".ipynb", ".json", ".csv", ".txt", ".cff"}
+    local = [p.name for p in tracked() if p.suffix in text and str(ROOT).encode() in p.read_bytes()]
+    assert not local, f"name this checkout's own path: {local}"
