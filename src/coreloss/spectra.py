@@ -51,7 +51,7 @@ class Spectrum:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        energy = np.array(self.energy_ev, dtype=np.float64)
+        energy = np.asarray(self.energy_ev, dtype=np.float64)
         counts = np.atleast_2d(np.asarray(self.counts, dtype=np.float64))
         counts = counts.reshape(-1, counts.shape[-1])
         map_shape = tuple(self.map_shape) or ((len(counts),) if len(counts) > 1 else ())
@@ -241,7 +241,10 @@ def _without_padding(counts: np.ndarray) -> slice:
     changes = np.flatnonzero(~steady)
     run_low, run_high = changes[0] + 1, counts.shape[1] - 1 - changes[-1]
     start = run_low if run_low >= PADDING_RUN else 0
-    return slice(start, counts.shape[1] - (run_high if run_high >= PADDING_RUN else 0))
+    stop = counts.shape[1] - (run_high if run_high >= PADDING_RUN else 0)
+    if stop - start < 2:
+        raise ValueError("one value fills each end of the window; nothing was measured there")
+    return slice(start, stop)
 
 
 def _window(
@@ -281,10 +284,11 @@ def _check_axis(
         )
     if not (np.isfinite(energy).all() and np.isfinite(counts).all()):
         raise ValueError("energies or counts hold NaN or infinity; interpolate or crop them first")
-    if len(energy) < min_points or energy[-1] - energy[0] < min_span_ev:
+    span = float(np.ptp(energy)) if len(energy) else 0.0
+    if len(energy) < min_points or span < min_span_ev:
         raise ValueError(
-            f"spectrum has {len(energy)} points; allowed: at least {min_points} points over at "
-            f"least {min_span_ev:g} eV"
+            f"spectrum has {len(energy)} points over {span:g} eV; allowed: at least {min_points} "
+            f"points and {min_span_ev:g} eV"
         )
     step = (energy[-1] - energy[0]) / (len(energy) - 1)
     line = energy[0] + step * np.arange(len(energy))

@@ -111,9 +111,10 @@ def _signals(path: Path, reader: str) -> list[dict[str, Any]]:
             signals = module.file_reader(str(path))
         except Exception as error:
             # Damaged files raise whatever the parser meets first, from KeyError to MemoryError.
+            reason = f"{type(error).__name__}: {_one_line(error)}"
             raise ValueError(
                 f"cannot be read as {path.suffix[1:]}: the file is truncated, damaged or of "
-                f"another format; try to export it anew ({type(error).__name__}: {_one_line(error)})"
+                f"another format; try to export it anew ({reason})"
             ) from None
     if not signals:
         raise ValueError("holds no data")

@@ -81,15 +81,17 @@ def _layout(lines: list[str]) -> tuple[str | None, bool]:
         if sample and all(separator in line for line in sample):
             return separator, any("," in line for line in sample)
     if any("," in line for line in sample):
-        between_digits = all(re.search(r"\d,\d+([eE][-+]?\d+)?\s+[-+]?\d", line) for line in sample)
-        return (None, True) if between_digits else (",", False)
+        marks_decimals = not any(re.search(r"(?<!\d),|,(?!\d)", line) for line in sample)
+        if marks_decimals and all(len(line.split()) > 1 for line in sample):
+            return None, True
+        return ",", False
     return None, False
 
 
 def _numbers(line: str, separator: str | None, decimal_comma: bool) -> list[float] | None:
     """The numbers of a line, NaN for empty fields, None when it holds anything else."""
     tokens = [token.strip() for token in line.split(separator)]
-    while len(tokens) > 1 and not tokens[-1] and len(tokens) > 2:
+    while len(tokens) > 2 and not tokens[-1]:
         tokens.pop()
     if decimal_comma:
         tokens = [token.replace(",", ".") for token in tokens]
