@@ -33,7 +33,7 @@ book: $(VENV)/.ok
 	@test -f $(BOOK) && echo "The book starts at $(CURDIR)/$(BOOK)"
 
 test: $(VENV)/.ok
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --continue-on-collection-errors
 
 lint: $(VENV)/.ok
 	$(BIN)/ruff check .

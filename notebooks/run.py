@@ -143,11 +143,12 @@ def _relative(text: str) -> str:
 
 
 def _show_warnings(notebook) -> None:
-    """Stderr is not kept in the copy, so it is shown here, each notebook's first lines."""
+    """Stderr is not kept in the copy, so its last lines are shown here, without progress bars."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            if output.get("name") == "stderr":
-                print("    " + "\n    ".join(output["text"].splitlines()[-5:]), file=sys.stderr)
+            lines = output["text"].splitlines() if output.get("name") == "stderr" else []
+            kept = [x for x in lines if x.strip() and "it/s]" not in x and "IPKernelApp" not in x]
+            print(*(f"    {line}\n" for line in kept[-5:]), sep="", end="", file=sys.stderr)
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:

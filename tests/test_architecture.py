@@ -15,10 +15,10 @@ PACKAGE = ROOT / "src" / "coreloss"
 # The one list of modules, in the order of the data flow: a module imports from those before it.
 # A module `name_part` ranks with `name`; modules of one rank may import each other.
 ORDER = (
-    "axis", "settings", "sampling", "kinematics", "edges", "materials", "radial", "atom",
-    "oscillator", "gos", "cross_section", "scattering", "near_edge", "detector", "simulate",
-    "spectra", "datasets", "models", "train", "evaluate", "calibrate", "baselines", "identify",
-    "quantify", "mapping", "plot", "cli",
+    "files", "axis", "settings", "sampling", "kinematics", "edges", "prototypes", "compounds", "materials",
+    "radial", "atom", "oscillator", "gosh", "gos", "cross_section", "scattering", "near_edge",
+    "detector", "simulate", "spectra", "benchmark_file", "datasets", "models", "evaluate",
+    "calibrate", "train", "baselines", "identify", "benchmark", "quantify", "mapping", "plot", "cli",
 )  # fmt: skip
 # A result may draw itself: `plot` is imported inside the method, never at the top of a module.
 LAZY_FROM_ANYWHERE = {"plot"}
@@ -43,8 +43,8 @@ BANNED_CALLS = {
     "random.seed": "is global state: pass a generator",
     "os.chdir": "is global state: pass paths",
 }
-MAX_MODULE_LINES = 420
-MAX_FUNCTION_LINES = 65
+MAX_MODULE_LINES = 400  # of code: docstrings, tables in strings, comments, empty lines do not count
+MAX_FUNCTION_LINES = 60
 
 
 def modules() -> list[Path]:
@@ -57,7 +57,7 @@ def layer(path: Path) -> str:
 
 
 def rank(name: str) -> int | None:
-    """Place of a module in ORDER; `spectra_io` ranks with `spectra`."""
+    """Place of a module in ORDER; `spectra_io` ranks with `spectra` unless it has its own."""
     parts = name.split("_")
     for n in range(len(parts), 0, -1):
         if "_".join(parts[:n]) in ORDER:
@@ -108,15 +108,20 @@ def order_errors(path: Path) -> list[str]:
     me, errors = layer(path), []
     for name, top in imports(path):
         other = own_layer(name)
-        if other is None or other == me or rank(other) is None:
+        if other is None or other == me or None in (rank(me), rank(other)):
             continue
         if rank(other) > rank(me) and not (other in LAZY_FROM_ANYWHERE and not top):
             errors.append(f"{path.name} imports {other}, which comes after {me}")
     return errors
 
 
+def own_libraries(name: str) -> set[str]:
+    """Libraries beyond those of the training path that a module may import at its top."""
+    return OWN_LIBRARIES.get(ORDER[rank(name)], set()) if rank(name) is not None else set()
+
+
 def library_errors(path: Path) -> list[str]:
-    allowed = TRAINING_LIBRARIES | OWN_LIBRARIES.get(layer(path), set()) | {"coreloss"}
+    allowed = TRAINING_LIBRARIES | own_libraries(layer(path)) | {"coreloss"}
     allowed |= set(sys.stdlib_module_names)
     roots = {name.split(".")[0] for name, top in imports(path) if top}
     return [f"{path.name} imports {root} at its top" for root in sorted(roots - allowed)]
@@ -137,8 +142,15 @@ def construct_errors(path: Path) -> list[str]:
 
 
 def length_errors(path: Path) -> list[str]:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    errors = [f"{path.name} has {lines} lines"] if lines > MAX_MODULE_LINES else []
+    errors, text = [], path.read_text(encoding="utf-8").splitlines()
+    strings = [n.value for n in ast.walk(tree_of(path)) if isinstance(n, (ast.Expr, ast.Assign))]
+    strings = [n for n in strings if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    prose = {i for n in strings for i in range(n.lineno, n.end_lineno + 1)}
+    code = [
+        i for i, x in enumerate(text, 1) if x.strip() and x.strip()[0] != "#" and i not in prose
+    ]
+    if len(code) > MAX_MODULE_LINES:
+        errors.append(f"{path.name} has {len(code)} lines of code, at most {MAX_MODULE_LINES}")
     for node in ast.walk(tree_of(path)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
@@ -180,6 +192,7 @@ def test_modules(check):
         (construct_errors, "train.py", "import torch\ntorch.load('x')"),
         (construct_errors, "train.py", "np.random.seed(0)"),
         (construct_errors, "train.py", "try:\n    x\nexcept:\n    pass"),
+        (length_errors, "train.py", "x = 1\n" * (MAX_MODULE_LINES + 1)),
         (length_errors, "train.py", "def f():\n" + "    x = 1\n" * (MAX_FUNCTION_LINES + 1)),
     ],
 )
@@ -201,7 +214,8 @@ def test_lazy_imports_are_allowed(tmp_path, monkeypatch):
 def loaded_by(statement: str) -> set[str]:
     """Heavy libraries that a fresh interpreter has loaded after the statement."""
     code = f"{statement}\nimport sys; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
     return HEAVY & set(out.stdout.split())
 
 
@@ -211,7 +225,7 @@ def test_import_coreloss_is_light():
 
 def test_training_path_loads_nothing_heavy():
     names = [layer(path) for path in modules() if path.parent == PACKAGE]
-    light = [f"coreloss.{name}" for name in names if name not in OWN_LIBRARIES]
+    light = [f"coreloss.{name}" for name in names if not own_libraries(name)]
     assert loaded_by("import " + ", ".join(["coreloss", *light])) == set()
 
 
