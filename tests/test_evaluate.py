@@ -249,10 +249,24 @@ def test_ece_of_perfect_and_of_inverted_probabilities():
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_temperature_is_recovered(temperature):
     generator = np.random.default_rng(12)
-    logits = generator.normal(0, 2, (4000, 5))
+    logits = generator.normal(0, 2, (40000, 5))
     present = generator.random(logits.shape) < 1 / (1 + np.exp(-logits))
     found = calibrate.fit_temperature(temperature * logits, present)
-    assert found == pytest.approx(temperature, rel=0.05)
+    assert found == pytest.approx(temperature, rel=0.02)
+
+
+def test_decisions_of_a_card():
+    generator = np.random.default_rng(13)
+    logits = generator.normal(-2, 3, (5000, 5))
+    present = generator.random(logits.shape) < 1 / (1 + np.exp(-logits))
+    found = calibrate.decisions(2 * logits, present)
+    assert found["temperature"] == pytest.approx(2.0, rel=0.05)
+    p = 1 / (1 + np.exp(-2 * logits / found["temperature"]))
+    at = evaluate.scores(present, p, threshold=found["present_threshold"], subset="s")
+    assert at.precision == pytest.approx(at.recall, abs=2e-3)
+    missed = (p[present] < found["absent_threshold"]).mean()
+    assert 0.015 < missed <= 0.02
+    assert found["absent_threshold"] < found["present_threshold"]
 
 
 def test_confusion_of_single_element_spectra():

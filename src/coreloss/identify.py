@@ -1,0 +1,316 @@
+"""Which elements does a spectrum contain? Probabilities, decisions, and what cannot be seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from coreloss.edges import ELEMENTS, observable_elements
+from coreloss.spectra import NetworkInput, Spectrum, preprocess
+
+DEFAULT_MODEL = "edgenet-small"
+BATCH = 256
+ARCHITECTURES = {"edgenet": ("coreloss.models.edgenet", "EdgeNet", "EdgeNetConfig")}
+
+LOW_LOSS_EV = 30.0
+ZERO_LOSS_EV = 10.0
+FEW_COUNTS_PER_EV = 20.0
+NARROW_EV = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with the decisions that were fixed on its validation data.
+
+    An element is present at a probability of ``present_threshold`` or more, absent below
+    ``absent_threshold`` and undetermined between them; logits are divided by ``temperature``.
+    """
+
+    name: str
+    network: torch.nn.Module
+    card: Mapping[str, Any]
+    present_threshold: float
+    absent_threshold: float
+    temperature: float
+
+    def probability(self, inputs: NetworkInput) -> np.ndarray:
+        """sigmoid(logits / temperature) of the 80 elements, (batch, 80) float64."""
+        parts = []
+        with torch.inference_mode():
+            for rows in torch.arange(len(inputs)).split(BATCH):
+                logits = self.network(inputs.spectrum[rows], inputs.mask[rows])
+                parts.append(torch.sigmoid(logits.double() / self.temperature))
+        return torch.cat(parts).numpy()
+
+
+@dataclass(frozen=True)
+class Elements:
+    """What one spectrum says; ``present`` and ``undetermined`` begin with the likeliest element.
+
+    ``probabilities`` has all 80 elements; it is NaN for those in ``not_observable``, which have no
+    identifying edge inside the window: the spectrum says nothing about them.
+    """
+
+    present: tuple[str, ...]
+    undetermined: tuple[str, ...]
+    not_observable: tuple[str, ...]
+    probabilities: dict[str, float]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict:
+        """Plain dictionary for JSON; ``probabilities`` lists the observable elements only."""
+        return {
+            "present": list(self.present),
+            "undetermined": list(self.undetermined),
+            "not_observable": list(self.not_observable),
+            "probabilities": {
+                e: round(p, 4) for e, p in self.probabilities.items() if not np.isnan(p)
+            },
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Identification:
+    """Elements in one spectrum, or in several on the same axis.
+
+    ``probability`` (m, 80) in the order of `edges.ELEMENTS`, NaN where not observable. With one
+    spectrum, ``present`` and the other results are attributes; with several they are those of
+    ``spectra[i]``.
+    """
+
+    probability: np.ndarray
+    observable: np.ndarray
+    threshold: float
+    absent_threshold: float
+    window_ev: tuple[float, float]
+    model: str
+    spectrum: Spectrum
+    spectrum_warnings: tuple[tuple[str, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.probability)
+
+    @property
+    def spectra(self) -> tuple[Elements, ...]:
+        """The result of each spectrum."""
+        return tuple(self._elements(row) for row in range(len(self)))
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """Elements at or above the threshold, the likeliest first."""
+        return self._only().present
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Elements between the two thresholds: neither their presence nor absence is safe."""
+        return self._only().undetermined
+
+    @property
+    def not_observable(self) -> tuple[str, ...]:
+        """Elements without an identifying edge inside the window, in order of atomic number."""
+        return tuple(e for e, seen in zip(ELEMENTS, self.observable, strict=True) if not seen)
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Probability of each of the 80 elements, NaN where not observable."""
+        return self._only().probabilities
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes this answer less certain than it looks."""
+        return self._only().warnings
+
+    def to_dict(self) -> dict:
+        """Plain dictionary for JSON files."""
+        return {
+            "file": self.spectrum.file,
+            "model": self.model,
+            "threshold": self.threshold,
+            "window_ev": list(self.window_ev),
+            "spectra": [elements.to_dict() for elements in self.spectra],
+        }
+
+    def plot(self, ax=None, *, row: int = 0, scale: str = "log"):
+        """Draw spectrum ``row`` with the onsets of its elements; returns the matplotlib Axes."""
+        from coreloss.plot import plot_identification
+
+        return plot_identification(self, ax=ax, row=row, scale=scale)
+
+    def _only(self) -> Elements:
+        if len(self) != 1:
+            raise ValueError(
+                f"this result holds {len(self)} spectra; ask one of them: result.spectra[i]"
+            )
+        return self._elements(0)
+
+    def _elements(self, row: int) -> Elements:
+        p = self.probability[row]
+        order = sorted(np.flatnonzero(self.observable), key=lambda k: -p[k])
+        return Elements(
+            present=tuple(ELEMENTS[k] for k in order if p[k] >= self.threshold),
+            undetermined=tuple(
+                ELEMENTS[k] for k in order if self.absent_threshold <= p[k] < self.threshold
+            ),
+            not_observable=self.not_observable,
+            probabilities=dict(zip(ELEMENTS, p.tolist(), strict=True)),
+            warnings=self.spectrum_warnings[row],
+        )
+
+
+def identify(
+    spectrum: Spectrum,
+    *,
+    model: str | Path | Model = DEFAULT_MODEL,
+    window_ev: tuple[float, float] | None = None,
+    shift_ev: float = 0.0,
+    each: bool = False,
+) -> Identification:
+    """Elements in a spectrum.
+
+    Parameters
+    ----------
+    spectrum
+        One spectrum or several on one axis (`spectra.read_spectrum`).
+    model
+        Name of a shipped network, path as for `load_model`, or a loaded `Model`.
+    window_ev
+        Lowest and highest true energy to use, applied after the shift; None for all.
+    shift_ev
+        Added to every energy: the correction of a known calibration error.
+    each
+        One result per spectrum; otherwise all spectra are summed first.
+
+    Raises
+    ------
+    ValueError
+        When the window holds no data, or the model is unknown.
+    """
+    loaded = model if isinstance(model, Model) else load_model(str(model))
+    used = spectrum if each else spectrum.sum()
+    used = used.shift(shift_ev) if shift_ev else used
+    if window_ev is not None:
+        used = used.crop(*window_ev)
+    inputs = preprocess(used.counts, used.energy_ev)
+    channels = torch.nonzero(inputs.mask[0]).squeeze(1)
+    window = (float(channels[0]), float(channels[-1]))
+    observable = np.asarray(observable_elements(*window)).reshape(len(ELEMENTS)).astype(bool)
+    probability = np.where(observable, loaded.probability(inputs), np.nan)
+    return Identification(
+        probability=probability,
+        observable=observable,
+        threshold=loaded.present_threshold,
+        absent_threshold=loaded.absent_threshold,
+        window_ev=window,
+        model=loaded.name,
+        spectrum=used,
+        spectrum_warnings=_warnings(used, window, observable),
+    )
+
+
+@cache
+def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
+    """Read weights and their card.
+
+    A shipped name, a ``.safetensors`` file with its ``.json`` beside it, or the folder of a
+    training run (``weights.safetensors`` and ``card.json``).
+
+    The card's ``config`` builds the network; ``present_threshold``, ``absent_threshold`` and
+    ``temperature`` are the decisions. ValueError when a file is missing or does not fit.
+    """
+    import safetensors.torch
+
+    weights, card_path = _model_files(name_or_path)
+    try:
+        card = json.loads(card_path.read_text())
+        module, network_name, config_name = ARCHITECTURES[card["architecture"]]
+        architecture = import_module(module)
+        network = getattr(architecture, network_name)(
+            getattr(architecture, config_name)(**card["config"])
+        )
+        network.load_state_dict(safetensors.torch.load_file(weights))
+        decisions = [
+            float(card[key]) for key in ("present_threshold", "absent_threshold", "temperature")
+        ]
+    except OSError as error:
+        raise ValueError(f"model {name_or_path}: cannot read {error.filename}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"model {name_or_path}: the card is not JSON ({error})") from None
+    except KeyError as error:
+        raise ValueError(f"model {name_or_path}: the card lacks or does not know {error}") from None
+    except (TypeError, RuntimeError, safetensors.SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"model {name_or_path}: weights and card do not fit: {reason}") from None
+    name = weights.parent.name if weights.name == "weights.safetensors" else weights.stem
+    return Model(name, network.eval(), card, *decisions)
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Names of the networks inside the package."""
+    folder = Path(str(resources.files("coreloss") / "weights"))
+    return tuple(sorted(path.stem for path in folder.glob("*.safetensors")))
+
+
+def _model_files(name_or_path: str) -> tuple[Path, Path]:
+    """Weights and card: of a shipped network, a pair of files, or the output of a training run."""
+    path = Path(name_or_path)
+    if name_or_path in shipped_models():
+        path = Path(str(resources.files("coreloss") / "weights" / f"{name_or_path}.safetensors"))
+    if path.is_dir() and (path / "weights.safetensors").is_file():
+        return path / "weights.safetensors", path / "card.json"
+    if path.suffix == ".safetensors" and path.is_file():
+        return path, path.with_suffix(".json")
+    known = ", ".join(shipped_models()) or "none"
+    raise ValueError(
+        f"model {name_or_path!r} is unknown; shipped: {known}; or give a .safetensors file with"
+        " its .json card beside it, or the folder of a training run"
+    )
+
+
+def _warnings(
+    spectrum: Spectrum, window_ev: tuple[float, float], observable: np.ndarray
+) -> tuple[tuple[str, ...], ...]:
+    """Warnings of the file and of the window, then those of each spectrum."""
+    low, high = window_ev
+    common = list(spectrum.warnings)
+    strongest_ev = spectrum.energy_ev[np.argmax(spectrum.counts.sum(axis=0))]
+    if spectrum.energy_ev[0] < ZERO_LOSS_EV and abs(strongest_ev) < ZERO_LOSS_EV:
+        common.append(
+            f"the window holds the zero-loss peak (maximum at {strongest_ev:g} eV); start it above "
+            f"the plasmons, for instance at {LOW_LOSS_EV:g} eV or more"
+        )
+    elif low < LOW_LOSS_EV:
+        common.append(
+            f"the window begins at {low:g} eV, among the plasmons; "
+            f"start it above {LOW_LOSS_EV:g} eV"
+        )
+    if high - low < NARROW_EV:
+        common.append(f"the window is only {high - low:g} eV wide: background and edges look alike")
+    if not observable.any():
+        common.append(f"no identifying edge lies inside {low:g}..{high:g} eV")
+    return tuple(
+        (*common, *_count_warnings(row, spectrum.dispersion_ev)) for row in spectrum.counts
+    )
+
+
+def _count_warnings(counts: np.ndarray, dispersion_ev: float) -> list[str]:
+    found = []
+    per_ev = float(np.median(counts)) / dispersion_ev
+    whole = np.allclose(counts, np.rint(counts), atol=1e-6)
+    negative = float(np.mean(counts < 0))
+    if negative > 0.01:
+        found.append(
+            f"{negative:.0%} of the channels are negative: the background was probably removed, "
+            "networks expect it"
+        )
+    elif whole and per_ev < FEW_COUNTS_PER_EV:
+        found.append(f"only {per_ev:.3g} counts per eV: weak edges drown in the counting noise")
+    return found
