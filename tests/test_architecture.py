@@ -15,10 +15,11 @@ PACKAGE = ROOT / "src" / "coreloss"
 # The one list of modules, in the order of the data flow: a module imports from those before it.
 # A module `name_part` ranks with `name`; modules of one rank may import each other.
 ORDER = (
-    "files", "axis", "settings", "sampling", "kinematics", "edges", "prototypes", "compounds", "materials",
-    "radial", "atom", "oscillator", "gosh", "gos", "cross_section", "scattering", "near_edge",
-    "detector", "simulate", "spectra", "benchmark_file", "datasets", "models", "evaluate",
-    "calibrate", "train", "baselines", "identify", "benchmark", "quantify", "mapping", "plot", "cli",
+    "files", "axis", "settings", "sampling", "kinematics", "edges", "prototypes", "materials",
+    "compounds", "radial", "atom", "oscillator", "gosh", "photoabsorption", "gos", "cross_section",
+    "scattering", "near_edge", "detector", "simulate", "spectra", "benchmark_file", "datasets",
+    "models", "evaluate", "calibrate", "train", "baselines", "identify", "benchmark", "quantify",
+    "mapping", "report", "plot", "cli",
 )  # fmt: skip
 # A result may draw itself: `plot` is imported inside the method, never at the top of a module.
 LAZY_FROM_ANYWHERE = {"plot"}
