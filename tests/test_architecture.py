@@ -25,7 +25,12 @@ ORDER = (
 LAZY_FROM_ANYWHERE = {"plot"}
 
 TRAINING_LIBRARIES = {"torch", "numpy", "scipy", "h5py", "safetensors"}
-OWN_LIBRARIES = {"radial": {"numba"}, "plot": {"matplotlib"}, "cli": {"typer", "rich"}}
+OWN_LIBRARIES = {
+    "radial": {"numba"},
+    "report": {"rich"},
+    "plot": {"matplotlib"},
+    "cli": {"typer", "rich"},
+}
 HEAVY = {
     "exspy", "hyperspy", "matplotlib", "numba", "pandas", "periodictable", "pyEELSMODEL",
     "pymatgen", "rsciio", "seaborn", "sklearn", "xraydb",
