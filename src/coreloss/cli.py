@@ -1,0 +1,308 @@
+"""The command ``coreloss``: arguments in, tables or JSON out; all work is done elsewhere.
+
+Exit codes: 0 done, 2 bad input (one line on standard error), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    help="Which elements does a core-loss EELS spectrum contain?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+gos_app = typer.Typer(help="Generalised oscillator strengths.", no_args_is_help=True)
+app.add_typer(gos_app, name="gos")
+
+ModelName = Annotated[
+    str, typer.Option("--model", help="Shipped network, .safetensors file or training folder.")
+]
+JsonTarget = Annotated[
+    str | None, typer.Option("--json", metavar="OUT|-", help="Write JSON; '-' is the terminal.")
+]
+MaterialsSource = Annotated[
+    str, typer.Option("--materials", help="'embedded', 'mp' or a .csv[.gz] of formulas.")
+]
+Seed = Annotated[int, typer.Option(help="Same seed, same spectra.", min=0)]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code; bad input is one line, no traceback."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries; ours are in the results
+    try:
+        code = app(arguments, standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+        _complain("interrupted")
+    except BrokenPipeError:  # the reader of a pipe has left: nobody is there to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = BAD_INPUT
+    except (ValueError, OSError, ImportError) as error:
+        code = BAD_INPUT
+        _complain(error)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # not one of the argument parser
+            raise
+        code = BAD_INPUT
+        _complain(error.format_message())
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"coreloss {installed('coreloss')}")
+        raise typer.Exit()
+
+
+@app.command()
+def identify(
+    files: Annotated[list[Path], typer.Argument(help="dm3, dm4, msa, hspy, emd, csv, txt ...")],
+    window: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LO HI", help="Energies to use, in eV, after the shift."),
+    ] = None,
+    shift_ev: Annotated[float, typer.Option(help="Add to every energy, in eV.")] = 0.0,
+    each: Annotated[bool, typer.Option("--each", help="Every spectrum, not their sum.")] = False,
+    model: ModelName = "edgenet-small",
+    json_target: JsonTarget = None,
+    plot: Annotated[Path | None, typer.Option(help="Figure: png, svg or pdf.")] = None,
+) -> None:
+    """Name the elements in measured spectra.
+
+    JSON is one object for one file and a list of objects for several. A file that cannot be read is
+    reported on one line, the others are still done, and the exit code is 2.
+    """
+    from coreloss.identify import identify as identify_spectrum
+    from coreloss.identify import load_model
+    from coreloss.report import identification_table
+    from coreloss.spectra import read_spectrum
+
+    results = []
+    with _quiet_stdout():
+        network = load_model(model)
+        for file in files:
+            try:
+                spectrum = read_spectrum(file)
+                results.append(
+                    identify_spectrum(
+                        spectrum, model=network, window_ev=window, shift_ev=shift_ev, each=each
+                    )
+                )
+            except (ValueError, OSError) as error:
+                _complain(error, file=file)
+    if results and plot is not None:
+        _save_figure(results, plot)
+    found = [result.to_dict() for result in results]
+    if found and json_target is not None:
+        _write_json(found[0] if len(files) == 1 else found, json_target)
+    if json_target != "-":
+        for result in results:
+            _show(identification_table(result))
+    if len(results) < len(files):
+        raise typer.Exit(BAD_INPUT)
+
+
+@app.command()
+def evaluate(
+    experimental: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of a manifest.csv and its files.")
+    ] = None,
+    benchmark: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Set made by `coreloss simulate`.")
+    ] = None,
+    quality: Annotated[str, typer.Option(help="Qualities of the manifest to use.")] = "A",
+    model: ModelName = "edgenet-small",
+    json_target: JsonTarget = None,
+) -> None:
+    """Score a network on measured files, a simulated benchmark set, or both.
+
+    Without either option the measured files of CORELOSS_DATA_DIR are used.
+    """
+    from coreloss.benchmark import score_benchmark, score_experimental
+    from coreloss.datasets import NO_DATA, data_dir
+    from coreloss.identify import load_model
+    from coreloss.report import evaluation_table
+
+    if experimental is None and benchmark is None:
+        experimental = data_dir()
+        if experimental is None:
+            raise ValueError(f"{NO_DATA}, or give --experimental or --benchmark")
+    results = []
+    with _quiet_stdout():
+        network = load_model(model)
+        if experimental is not None:
+            results.append(score_experimental(experimental, model=network, quality=quality))
+        if benchmark is not None:
+            results.append(score_benchmark(benchmark, model=network))
+    if json_target is not None:
+        _write_json([result.to_dict() for result in results], json_target)
+    if json_target != "-":
+        for result in results:
+            _show(evaluation_table(result))
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="HDF5 file to write.")],
+    n: Annotated[int, typer.Option("--n", help="Number of spectra.", min=1)] = 10_000,
+    seed: Seed = 0,
+    materials: MaterialsSource = "embedded",
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+) -> None:
+    """Write a fixed, hashed benchmark set of simulated spectra."""
+    from coreloss.benchmark import make_benchmark
+
+    digest = make_benchmark(out, n=n, seed=seed, materials=materials, split=split)
+    typer.echo(f"{out}: {n} spectra, sha256 {digest}")
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Argument(help="Folder for checkpoint, log, weights and card.")],
+    spectra: Annotated[int, typer.Option(help="Simulated spectra in total.")] = 1_000_000,
+    minutes: Annotated[float | None, typer.Option(help="Finish within this time.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Spectra per step.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
+    seed: Seed = 0,
+    materials: MaterialsSource = "embedded",
+    device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ignore a checkpoint in OUT.")] = False,
+) -> None:
+    """Train a network on the simulated stream; the same command resumes an interrupted run."""
+    from coreloss.train import TrainConfig
+    from coreloss.train import train as train_network
+
+    config = TrainConfig(
+        spectra=spectra,
+        minutes=minutes,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        materials=materials,
+        device=device,
+    )
+    typer.echo(train_network(config, out_dir=out, resume=not fresh))
+
+
+@app.command()
+def materials(
+    source: Annotated[str, typer.Argument(help="'embedded', 'mp' or a .csv[.gz] of formulas.")],
+    out: Annotated[Path, typer.Argument(help="Table to write, .csv or .csv.gz.")],
+) -> None:
+    """Parse a list of formulas once, into a table that loads in a second."""
+    from coreloss.materials import load_materials, write_table
+
+    loaded = load_materials(source)
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.absolute().parent) as folder:
+        whole = Path(folder) / out.name
+        write_table(whole, zip(loaded.formulas, loaded.compositions, loaded.origins, strict=True))
+        os.replace(whole, out)
+    typer.echo(f"{out}: {len(loaded)} materials")
+
+
+@gos_app.command("build")
+def gos_build(
+    out: Annotated[Path, typer.Argument(help=".gosh file to write.")],
+    jobs: Annotated[int | None, typer.Option(help="Processes; one per core by default.")] = None,
+) -> None:
+    """Compute the tables of all edges (minutes)."""
+    from coreloss.gos import build_library
+
+    tables = build_library(out, n_jobs=jobs)
+    typer.echo(f"{out}: {len(tables)} tables, {out.stat().st_size / 1e6:.1f} MB")
+
+
+@gos_app.command("info")
+def gos_info(
+    file: Annotated[
+        Path | None, typer.Argument(help=".gosh file; the shipped one if none.")
+    ] = None,
+    json_target: JsonTarget = None,
+) -> None:
+    """Say what a .gosh file holds."""
+    from coreloss.gos import gos_info as info_of
+    from coreloss.report import gos_table
+
+    info = info_of(file)
+    if json_target is not None:
+        _write_json(info, json_target)
+    if json_target != "-":
+        _show(gos_table(info))
+
+
+@gos_app.command("fetch")
+def gos_fetch(
+    name: Annotated[str, typer.Argument(help="Published library to download.")],
+) -> None:
+    """Download published tables into the cache, check them, and print where they are."""
+    from coreloss.gos import fetch_published
+
+    typer.echo(fetch_published(name))
+
+
+@contextlib.contextmanager
+def _quiet_stdout():
+    """Standard output belongs to the results: what libraries print goes to standard error."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def _complain(error: object, *, file: Path | None = None) -> None:
+    """One line on standard error, with the name of the file in it."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if file is not None and str(file) not in text:
+        text = f"{file}: {text}"
+    typer.echo(f"coreloss: {text}", err=True)
+
+
+def _show(renderable: Any) -> None:
+    from rich.console import Console
+
+    Console().print(renderable)
+
+
+def _write_json(content: Any, target: str) -> None:
+    from coreloss.files import replacing
+
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    if target == "-":
+        typer.echo(text, nl=False)
+        return
+    with replacing(target) as path:
+        path.write_text(text)
+
+
+def _save_figure(results: Sequence, target: Path) -> None:
+    from coreloss.files import replacing
+    from coreloss.plot import draw_results
+
+    figure = draw_results(results)
+    with replacing(target) as path:
+        figure.savefig(path, format=target.suffix.lstrip(".") or "png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()
