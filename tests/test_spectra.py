@@ -452,6 +452,29 @@ def test_bad_files_give_one_clear_line(tmp_path):
     assert seen > 50
 
 
+def test_core_loss_is_chosen_among_several_signals(tmp_path, monkeypatch):
+    import rsciio.hspy
+
+    def signal(title, first_ev, name="Energy loss", unit="eV"):
+        axis = {"name": name, "units": unit, "scale": 0.5, "offset": first_ev, "size": len(COUNTS)}
+        metadata = {"General": {"title": title}, "Signal": {"signal_type": "EELS"}}
+        return {"data": COUNTS + first_ev, "axes": [axis | {"navigate": False}]} | {
+            "metadata": metadata
+        }
+
+    several = [signal("low", -20.0), signal("core", 400.0), signal("profile", 0.0, "x", "nm")]
+    monkeypatch.setattr(rsciio.hspy, "file_reader", lambda path: several)
+    path = tmp_path / "s.hspy"
+    path.write_bytes(b"not looked at")
+    spectrum = read_spectrum(path)
+    assert (spectrum.title, spectrum.energy_ev[0]) == ("core", 400.0)
+    assert "0 'low', 1 'core'; read 1" in spectrum.warnings[0]
+    assert read_spectrum(path, signal="low").energy_ev[0] == -20
+    assert read_spectrum(path, signal=0).title == "low"
+    with pytest.raises(ValueError, match="is in nm"):
+        read_spectrum(path, signal=2)
+
+
 def test_signal_must_exist(tmp_path):
     axes = [("Energy loss", "eV", 0.5, 400.0, False)]
     path = write_hspy(tmp_path / "s.hspy", COUNTS, axes)

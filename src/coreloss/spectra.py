@@ -169,20 +169,19 @@ def normalise(counts: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
     ``x_i = c_i / mean(c over mask)``, all (batch, 3072). A mean that is small beside the mean
     absolute value (a spectrum whose background was removed) is replaced by the latter, and an
-    empty spectrum stays zero. The sums run in float64, so that the batch size and the precision of
-    the counts do not change the result.
+    empty spectrum stays zero. The sums run in float64, so that neither the batch size nor the
+    precision of the counts changes the result. Counts must be finite outside the mask too.
 
     >>> normalise(torch.tensor([[2.0, 6.0, 9.0]]), torch.tensor([[True, True, False]]))
     tensor([[0.5000, 1.5000, 0.0000]])
     """
-    inside = torch.where(mask, counts, torch.zeros((), dtype=counts.dtype, device=counts.device))
-    inside = inside.to(torch.float64)
+    inside = counts.to(torch.float32) * mask
     channels = mask.sum(dim=-1, keepdim=True).clamp(min=1)
-    mean = inside.sum(dim=-1, keepdim=True) / channels
-    mean_absolute = inside.abs().sum(dim=-1, keepdim=True) / channels
+    mean = inside.sum(dim=-1, keepdim=True, dtype=torch.float64) / channels
+    mean_absolute = inside.abs().sum(dim=-1, keepdim=True, dtype=torch.float64) / channels
     scale = torch.where(mean > MEAN_FLOOR * mean_absolute, mean, mean_absolute)
-    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
-    return (inside / scale).to(torch.float32)
+    scale = torch.where(scale > 0, scale, 1.0)
+    return inside / scale.to(torch.float32)
 
 
 def resample(counts: np.ndarray, energy_ev: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
