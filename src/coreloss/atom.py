@@ -26,12 +26,13 @@ LIGHT_SPEED = physical_constants["inverse fine-structure constant"][0]
 GRID_R0, GRID_B, GRID_STEP, GRID_RMAX, GRID_END = 1e-6, 0.75, 0.03, 40.0, 400.0
 MAX_ITERATIONS = 200
 
-SYMBOLS = tuple(
+_SYMBOLS = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se "
     "Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb "
-    "Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi".split()
+    "Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi"
 )
-_MADELUNG = "1s 2s 2p 3s 3p 4s 3d 4p 5s 4d 5p 6s 4f 5d 6p".split()
+SYMBOLS = tuple(_SYMBOLS.split())
+_FILLING_ORDER = "1s 2s 2p 3s 3p 4s 3d 4p 5s 4d 5p 6s 4f 5d 6p"
 _MOVED = {  # ground states that differ from the n + l rule: (from, to, electrons)
     **dict.fromkeys(("Cr", "Cu"), ("4s", "3d", 1)),
     **dict.fromkeys(("Nb", "Mo", "Ru", "Rh", "Ag"), ("5s", "4d", 1)),
@@ -82,7 +83,6 @@ class Atom:
     rv: np.ndarray
     grid: Grid
     light_speed: float
-    iterations: int
 
     def shell(self, n: int, l: int) -> tuple[Orbital, ...]:  # noqa: E741
         """The j-subshells of the nl shell, lower j first."""
@@ -113,7 +113,7 @@ def ground_state(symbol: str) -> dict[str, int]:
     """
     left = atomic_number(symbol)
     shells = {}
-    for name in _MADELUNG:
+    for name in _FILLING_ORDER.split():
         electrons = min(left, 2 * (2 * "spdf".index(name[1]) + 1))
         if electrons > 0:
             shells[name] = electrons
@@ -216,7 +216,7 @@ def _solve_orbitals(
     arguments = kernel_grid(grid, rv)
     orbitals = []
     for name, electrons in shells.items():
-        n, l = int(name[0]), "spdf".index(name[1])
+        n, l = int(name[0]), "spdf".index(name[1])  # noqa: E741
         for kappa in (l, -l - 1) if l else (-1,):
             guess = guesses.get((n, kappa), 0.5 * (rv[0] / n) ** 2 * -0.3)
             energy, p, q, converged = bound_orbital(
@@ -256,7 +256,7 @@ def solve_atom(
     guesses: dict = {}
     inputs: list[np.ndarray] = []
     residuals: list[np.ndarray] = []
-    for iteration in range(1, MAX_ITERATIONS + 1):
+    for _ in range(MAX_ITERATIONS):
         orbitals = _solve_orbitals(shells, rv, grid, c, guesses)
         if xc == "bare":
             break
@@ -272,4 +272,4 @@ def solve_atom(
         rv = np.concatenate([mixed, np.full(grid.r.size - grid.inner, mixed[-1])])
     else:
         raise RuntimeError(f"the atom {symbol} did not converge in {MAX_ITERATIONS} iterations")
-    return Atom(symbol, z, tuple(orbitals), rv, grid, c, iteration)
+    return Atom(symbol, z, tuple(orbitals), rv, grid, c)

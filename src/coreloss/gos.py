@@ -11,12 +11,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coreloss.edges import EdgeShell, edge_shells, quantum_numbers
+from coreloss.edges import ATOMIC_NUMBER, EdgeShell, edge_shells, quantum_numbers
 from coreloss.gosh import BUILTIN_GOSH, GosTable, read_gosh, subshells_of, write_gosh
+
+if TYPE_CHECKING:
+    from coreloss.atom import Atom
 
 __all__ = ["BUILTIN_GOSH", "GosTable", "build_library", "read_gosh", "write_gosh"]
 
@@ -41,7 +46,7 @@ def l_max_of(element: str, shell: str) -> int:
         return 36
     if shell[0] in "NO" or (shell[0] == "M" and shell != "M45"):
         return 34 if shell == "N45" else 30
-    if shell == "M45" and element in "Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh".split():
+    if shell == "M45" and 31 <= ATOMIC_NUMBER[element] <= 45:  # Ga ... Rh
         return 30
     return DEFAULT_L_MAX
 
@@ -74,8 +79,25 @@ def compute_element(element: str, shells: Sequence[EdgeShell]) -> list[GosTable]
             l_max=l_max_of(element, edge.shell),
         )
         q, free = Q_PER_ANGSTROM[pick_q], energies[pick_energy]
-        tables.append(GosTable(element, edge.shell, edge.onset_ev, free, q, gos))
+        table = GosTable(element, edge.shell, edge.onset_ev, free, q, gos)
+        tables.append(_with_measured_variant(table, atom))
     return tables
+
+
+def _with_measured_variant(table: GosTable, atom: Atom) -> GosTable:
+    """Add the measured variant to the shells that have one (:mod:`coreloss.photoabsorption`)."""
+    from coreloss import photoabsorption
+    from coreloss.oscillator import bound_form_factor
+
+    if not photoabsorption.has_measured_shape(table.element, table.shell):
+        return table
+    form_factor = None
+    if table.shell == "N45" and ATOMIC_NUMBER[table.element] >= 57:  # the 4f shell has collapsed
+        form_factor = bound_form_factor(atom, table.q_per_angstrom, n=4, l=2, n_final=4, l_final=3)
+    onsets_ev = {e.shell: e.onset_ev for e in edge_shells() if e.element == table.element}
+    limit_ev = photoabsorption.end_of_measured_range_ev(table, onsets_ev)
+    measured = photoabsorption.measured_table(table, limit_ev, form_factor=form_factor)
+    return replace(table, measured=measured)
 
 
 def _selection(edge: EdgeShell, count: int) -> tuple[np.ndarray, slice]:

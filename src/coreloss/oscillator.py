@@ -23,7 +23,7 @@ from scipy.special import spherical_jn
 from coreloss.atom import BOHR_ANGSTROM, HARTREE_EV, Atom, Orbital, ground_state, kernel_grid
 
 FIRST_RADIUS = 1e-5  # bohr; the integrands vanish below
-LOST_NORM = 1e-10  # norm of a core orbital outside the radius of integration
+LOST_NORM = 1e-14  # norm of a core orbital outside the radius of integration
 
 
 @dataclass(frozen=True)
@@ -188,9 +188,7 @@ def bound_oscillator_strength(
     f = (2E/3) sum_{j j'} (2j+1)(2j'+1) (j 1 j'; 1/2 0 -1/2)^2 [int (P P' + Q Q') r dr]^2 x
     (share of n'l' that is empty); ``energy_ev`` is the energy E of the white line.
     """
-    vacancy = 1.0 - ground_state(atom.symbol).get(f"{n_final}{'spdf'[l_final]}", 0) / (
-        4 * l_final + 2
-    )
+    vacancy = 1 - electrons_in(atom.symbol, n_final, l_final) / (4 * l_final + 2)
     moment = atom.grid.r * atom.grid.dr
     total = 0.0
     for core in atom.shell(n, l):
@@ -198,6 +196,37 @@ def bound_oscillator_strength(
             integral = np.sum((core.p * final.p + core.q * final.q) * moment)
             total += angular_factor(core.kappa, final.kappa, 1) / 3 * integral**2
     return vacancy * 2 * energy_ev / HARTREE_EV / 3 * total
+
+
+def electrons_in(symbol: str, n: int, l: int) -> int:  # noqa: E741
+    """Electrons of the nl shell in the neutral ground state.
+
+    >>> electrons_in("Fe", 3, 2)
+    6
+    """
+    return ground_state(symbol).get(f"{n}{'spdf'[l]}", 0)
+
+
+def bound_form_factor(
+    atom: Atom,
+    q_per_angstrom: np.ndarray,
+    *,
+    n: int,
+    l: int,  # noqa: E741
+    n_final: int,
+    l_final: int,
+) -> np.ndarray:
+    """GOS(q) / GOS(q -> 0) (nq,) of the dipole transition nl -> n'l' between bound orbitals."""
+    q = np.asarray(q_per_angstrom) * BOHR_ANGSTROM
+    bessel = spherical_jn(1, q[:, None] * atom.grid.r)
+    total, dipole = 0.0, 0.0
+    for core in atom.shell(n, l):
+        for final in final_orbitals(atom, n_final, l_final):
+            overlap = (core.p * final.p + core.q * final.q) * atom.grid.dr
+            factor = angular_factor(core.kappa, final.kappa, 1)
+            total = total + factor * (bessel @ overlap) ** 2
+            dipole += factor * (overlap @ atom.grid.r / 3) ** 2
+    return total / q**2 / dipole
 
 
 def final_orbitals(atom: Atom, n: int, l: int) -> tuple[Orbital, ...]:  # noqa: E741
