@@ -1,6 +1,13 @@
-"""What the specimen does besides the edge: low loss, plural scattering, background, lifetimes.
+"""Zero loss, plasmons, plural scattering, background and generic near-edge structure.
 
-Everything is batched on torch; B spectra on the 1 eV axis.
+Low-loss scattering is a product in Fourier space. With t = thickness over mean free path, P the
+transform of the single-scattering distribution (area 1) and Z that of the zero-loss peak,
+
+    H(w) = Z(w) exp[t (P(w) - 1)] exp(-i w delta),
+
+which holds plural scattering of all orders with Poisson weights ``t^n exp(-t) / n!`` and a shift of
+the energy axis by delta (R. F. Egerton, *EELS in the Electron Microscope*, 3rd ed. (2011), sections
+3.4 and 4.1). Everything is batched; channels are 1 eV wide.
 """
 
 from __future__ import annotations
@@ -10,26 +17,12 @@ import math
 import torch
 from scipy import constants
 
-N_FFT = 4096
-"""Length of the transforms: 3072 channels and room for energy shifts, without wrapping round."""
+from coreloss.kinematics import HBAR_EV_S
 
-
-def plasmon_transform(energy_ev: torch.Tensor, width_ev: torch.Tensor) -> torch.Tensor:
-    """Fourier transform of a Lorentzian of unit area, exp(-Gamma w / 2 - i w E).
-
-    Parameters
-    ----------
-    energy_ev, width_ev : (B,), position and full width at half maximum
-
-    Returns
-    -------
-    (B, N_FFT // 2 + 1) complex, at the frequencies of `torch.fft.rfft` for 1 eV channels.
-    """
-    rate = torch.complex(-width_ev / 2, -energy_ev) * (2 * math.pi / N_FFT)
-    # The frequencies are equidistant, so the values are powers of one number.
-    fine = torch.exp(rate[:, None] * torch.arange(64, device=rate.device))
-    coarse = torch.exp(rate[:, None] * (64 * torch.arange(N_FFT // 128 + 1, device=rate.device)))
-    return (coarse[:, :, None] * fine[:, None, :]).flatten(1)[:, : N_FFT // 2 + 1]
+N_FFT = 4096  # 3136 channels of signal and 960 of room, so that nothing wraps around
+PLASMON_CHANNELS = 512  # a Drude peak falls as E^-3; beyond this it holds less than 1e-3
+STRIP_CHANNELS = 96
+_SPEED_PER_SQRT_EV = math.sqrt(2 * constants.e / constants.m_e)  # m/s
 
 
 def low_loss_transfer(
@@ -40,85 +33,171 @@ def low_loss_transfer(
     plasmon_share: torch.Tensor,
     zero_loss_fwhm_ev: torch.Tensor,
     shift_ev: torch.Tensor,
+    plasmon_shape: str = "drude",
+    zero_loss_shape: str = "lorentzian",
+    n_fft: int = N_FFT,
 ) -> torch.Tensor:
-    """Transform of the low-loss spectrum of unit area, all orders of scattering at once.
+    """Transfer function H of a low-loss spectrum of area 1, complex (batch, n_fft // 2 + 1).
 
-    H = Z exp[(t / lambda) (P - 1)], the transform of sum_n P_n S_n with the Poisson weights
-    P_n = (t / lambda)^n exp(-t / lambda) / n! (Egerton, EELS in the EM, 3rd ed., section 4.1).
-    P belongs to a normalised sum of Lorentzian plasmons, Z to a Lorentzian zero-loss peak.
-
-    Parameters
-    ----------
-    thickness_mfp : (B,), t / lambda
-    plasmon_energy_ev, plasmon_width_ev, plasmon_share : (B, n); the shares add up to 1
-    zero_loss_fwhm_ev, shift_ev : (B,), width of the zero-loss peak and offset of the energy axis
-
-    Returns
-    -------
-    (B, N_FFT // 2 + 1) complex64.
+    ``thickness_mfp``, ``zero_loss_fwhm_ev`` and ``shift_ev`` (batch,); the plasmons (batch, m) with
+    energy, full width at half maximum and share of the single scattering (rows add up to 1).
+    ``plasmon_shape``: ``drude`` (E >= 0 only, sampled) or ``lorentzian`` (closed form).
+    ``zero_loss_shape``: ``lorentzian`` or ``gaussian``. A shift by a fraction of a channel moves
+    the band-limited signal, so structure sharper than a channel rings.
     """
-    single = sum(
-        plasmon_share[:, k, None]
-        * plasmon_transform(plasmon_energy_ev[:, k], plasmon_width_ev[:, k])
-        for k in range(plasmon_energy_ev.shape[1])
+    _check_low_loss(thickness_mfp, plasmon_width_ev, plasmon_share, zero_loss_fwhm_ev)
+    like = {"dtype": thickness_mfp.dtype, "device": thickness_mfp.device}
+    omega = torch.arange(n_fft // 2 + 1, **like) * (2 * math.pi / n_fft)
+    single = _single_scattering(
+        omega, plasmon_energy_ev, plasmon_width_ev, plasmon_share, plasmon_shape, n_fft
     )
-    exponent = torch.view_as_real(single - 1) * thickness_mfp[:, None, None]
-    # exp of a complex tensor, written with real functions: those are vectorised on CPUs.
-    magnitude, phase = exponent[..., 0].exp(), exponent[..., 1]
-    plural = torch.stack([magnitude * phase.cos(), magnitude * phase.sin()], -1)
-    return torch.view_as_complex(plural) * plasmon_transform(shift_ev, zero_loss_fwhm_ev)
+    if zero_loss_shape == "lorentzian":
+        damping = zero_loss_fwhm_ev[:, None] * omega / 2
+    elif zero_loss_shape == "gaussian":
+        damping = (zero_loss_fwhm_ev[:, None] * omega) ** 2 / (16 * math.log(2))
+    else:
+        raise ValueError(
+            f"zero-loss shape is {zero_loss_shape!r}; choose 'lorentzian' or 'gaussian'"
+        )
+    t = thickness_mfp[:, None]
+    real = t * (single.real - 1) - damping
+    phase = t * single.imag - omega * shift_ev[:, None]
+    return torch.polar(torch.exp(real), phase)
+
+
+def _check_low_loss(thickness_mfp, plasmon_width_ev, plasmon_share, zero_loss_fwhm_ev) -> None:
+    for name, bad, allowed in (
+        ("thickness over mean free path", thickness_mfp < 0, "0 or more, 0.3 is a good sample"),
+        ("plasmon width [eV]", plasmon_width_ev <= 0, "above 0, such as 5"),
+        ("zero-loss width [eV]", zero_loss_fwhm_ev < 0, "0 or more, such as 1"),
+        ("sum of the plasmon shares", (plasmon_share.sum(-1) - 1).abs() > 1e-3, "1"),
+    ):
+        if bool(bad.any()):
+            raise ValueError(f"{name} is out of range in {int(bad.sum())} rows; must be {allowed}")
+
+
+def _single_scattering(omega, energy_ev, width_ev, share, shape: str, n_fft: int) -> torch.Tensor:
+    if shape == "drude":
+        channel = torch.arange(PLASMON_CHANNELS, device=omega.device, dtype=omega.dtype)
+        peaks = drude(channel, energy_ev=energy_ev[..., None], width_ev=width_ev[..., None])
+        peaks = peaks / peaks.sum(-1, keepdim=True)
+        return torch.fft.rfft((peaks * share[..., None]).sum(1), n=n_fft)
+    if shape == "lorentzian":
+        decay = torch.exp(-width_ev[..., None] * omega / 2) * share[..., None]
+        return torch.polar(decay, -omega * energy_ev[..., None]).sum(1)
+    raise ValueError(f"plasmon shape is {shape!r}; choose 'drude' or 'lorentzian'")
+
+
+def drude(energy: torch.Tensor, *, energy_ev: torch.Tensor, width_ev: torch.Tensor) -> torch.Tensor:
+    """Energy-loss function of a free-electron gas, ``Im(-1/eps)`` (Egerton 2011, Eq. 3.43).
+
+    ``E G Ep^2 / [(E^2 - Ep^2)^2 + (E G)^2]`` for E > 0, else 0; Ep plasmon energy, G its width.
+
+    >>> float(drude(torch.tensor(15.0), energy_ev=15.0, width_ev=3.0))
+    5.0
+    """
+    peak = energy * width_ev * energy_ev**2
+    shape = peak / ((energy**2 - energy_ev**2) ** 2 + (energy * width_ev) ** 2)
+    return torch.where(energy > 0, shape, torch.zeros_like(shape))
 
 
 def convolve(spectrum: torch.Tensor, transfer: torch.Tensor) -> torch.Tensor:
-    """Convolve spectra (B, n <= N_FFT) with a low loss given by its transform: (B, n)."""
-    transform = torch.fft.rfft(spectrum, n=N_FFT)
-    return torch.fft.irfft(transform * transfer, n=N_FFT)[:, : spectrum.shape[1]]
+    """Spectrum (batch, n) after low-loss scattering by ``transfer`` (batch, n_fft // 2 + 1).
+
+    The spectrum is zero outside its channels; what leaves them is lost.
+    """
+    n, n_fft = spectrum.shape[-1], 2 * (transfer.shape[-1] - 1)
+    if n > n_fft:
+        raise ValueError(f"spectrum has {n} channels, the transfer function allows {n_fft}")
+    return torch.fft.irfft(torch.fft.rfft(spectrum, n=n_fft) * transfer, n=n_fft)[..., :n]
 
 
-def low_loss_spectrum(transfer: torch.Tensor, *, start_ev: int = -64) -> torch.Tensor:
-    """The low-loss spectrum itself, (B, N_FFT), its first channel at `start_ev`; for drawing."""
-    return torch.fft.irfft(transfer, n=N_FFT).roll(-start_ev, 1)
+def low_loss_spectrum(
+    transfer: torch.Tensor, *, first_ev: int = -20, n_channels: int = 220
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Energies (n_channels,) and low-loss spectra (batch, n_channels) of a transfer function.
+
+    The whole spectrum has area 1.
+    """
+    circular = torch.fft.irfft(transfer)
+    channel = torch.arange(first_ev, first_ev + n_channels, device=transfer.device)
+    return channel.to(circular.dtype), circular[..., channel % circular.shape[-1]]
 
 
 def power_law(
-    energy_ev: torch.Tensor,
+    energy: torch.Tensor,
     *,
     reference_ev: torch.Tensor,
     amplitude: torch.Tensor,
     exponent: torch.Tensor,
     exponent_slope: torch.Tensor | float = 0.0,
 ) -> torch.Tensor:
-    """Background A (E / E0)^-(r + s ln(E / E0)), a power law whose exponent may drift.
+    """Background ``A (E/E0)^-(r + r2 ln(E/E0))`` with height A at E0.
 
-    energy_ev (n,) or (1, n), above 0; the others (B,). Returns (B, n); the value at E0 is A.
+    Energies (n,) or (1, n), parameters (batch,), result (batch, n). r2 lets the exponent drift, as
+    it does over wide windows.
+
+    >>> one = torch.ones(1)
+    >>> power_law(torch.tensor([100.0, 200.0]), reference_ev=100 * one, amplitude=8 * one,
+    ...           exponent=3 * one).tolist()
+    [[8.0, 1.0]]
     """
-    if not bool((energy_ev > 0).all()):
-        raise ValueError("energy_ev of a power law must be above 0 eV; crop the axis first")
-    slope = torch.as_tensor(exponent_slope, device=exponent.device).expand_as(exponent)
-    log_ratio = energy_ev.reshape(1, -1).log() - reference_ev[:, None].log()
-    return amplitude[:, None] * torch.exp(
-        -log_ratio * (exponent[:, None] + slope[:, None] * log_ratio)
-    )
+    if bool((energy <= 0).any()):
+        raise ValueError("a power-law background needs energies above 0 eV; clamp or crop the axis")
+    ln_ratio = torch.log(energy) - torch.log(reference_ev)[:, None]
+    slope = torch.as_tensor(exponent_slope, dtype=ln_ratio.dtype, device=ln_ratio.device)
+    power = exponent[:, None] + slope.reshape(-1, 1) * ln_ratio
+    return amplitude[:, None] * torch.exp(-power * ln_ratio)
+
+
+def background_for_jump_ratio(
+    edge_height: torch.Tensor, *, jump_ratio: torch.Tensor
+) -> torch.Tensor:
+    """Background at an onset that gives the edge a jump ratio: edge height over background."""
+    return edge_height / jump_ratio
 
 
 def inelastic_mean_free_path_nm(
-    electron_energy_ev: torch.Tensor, *, monolayer_nm: torch.Tensor
+    energy_ev: torch.Tensor, *, atom_size_nm: torch.Tensor
 ) -> torch.Tensor:
-    """Mean free path of a slow electron, 538 a / eps^2 + 0.41 a^1.5 eps^0.5.
+    """Mean free path of a slow electron, ``538 a / eps^2 + 0.41 a^1.5 eps^0.5`` in nm.
 
-    Seah and Dench, Surf. Interface Anal. 1 (1979) 2; a in nm, eps in eV above the onset.
+    Universal curve of M. P. Seah and W. A. Dench, Surf. Interface Anal. 1 (1979) 2; eps in eV above
+    the Fermi level, a (monolayer thickness) in nm, about 0.25 in a metal.
     """
-    a, eps = monolayer_nm, electron_energy_ev
-    return 538 * a / eps**2 + 0.41 * a**1.5 * eps.sqrt()
+    return 538 * atom_size_nm / energy_ev**2 + 0.41 * atom_size_nm**1.5 * energy_ev**0.5
 
 
-def lifetime_width_ev(
-    electron_energy_ev: torch.Tensor, *, monolayer_nm: torch.Tensor
+def lifetime_width_ev(energy_ev: torch.Tensor, *, atom_size_nm: torch.Tensor) -> torch.Tensor:
+    """Final-state broadening ``Gamma = hbar v / lambda_i`` in eV of an electron ejected with eps.
+
+    ``v = sqrt(2 eps / m)`` and lambda_i from :func:`inelastic_mean_free_path_nm`; energies below
+    0.1 eV count as 0.1 eV.
+
+    >>> round(float(lifetime_width_ev(torch.tensor(20.0), atom_size_nm=torch.tensor(0.25))), 2)
+    3.09
+    """
+    energy = torch.clamp(energy_ev, min=0.1)
+    path_m = inelastic_mean_free_path_nm(energy, atom_size_nm=atom_size_nm) * 1e-9
+    return HBAR_EV_S * _SPEED_PER_SQRT_EV * torch.sqrt(energy) / path_m
+
+
+def fine_structure_strips(
+    positions: torch.Tensor,
+    widths: torch.Tensor,
+    amplitudes: torch.Tensor,
+    n: int = STRIP_CHANNELS,
 ) -> torch.Tensor:
-    """Final-state broadening Gamma = hbar v / lambda_i of an ejected electron.
+    """Sums of Gaussians on short strips of channels, (strips, n).
 
-    `electron_energy_ev` > 0 above the onset; both arguments broadcast.
+    ``positions`` (strips, peaks) in eV from the centre of the first channel, ``widths`` full widths
+    at half maximum in eV, ``amplitudes`` peak heights. Each channel holds the average over its
+    1 eV, so narrow peaks keep their areas.
     """
-    speed = (2 * electron_energy_ev * (constants.e / constants.m_e)).sqrt()  # m/s
-    path = inelastic_mean_free_path_nm(electron_energy_ev, monolayer_nm=monolayer_nm) * 1e-9
-    return (constants.hbar / constants.e) * speed / path
+    if bool((widths <= 0).any()):
+        raise ValueError("widths of the peaks must be above 0 eV")
+    scale = 2 * math.sqrt(math.log(2)) / widths[..., None]
+    edges = torch.arange(n + 1, device=positions.device, dtype=positions.dtype) - 0.5
+    primitive = torch.erf((edges - positions[..., None]) * scale)
+    areas = math.sqrt(math.pi) / (2 * scale) * amplitudes[..., None]
+    return (primitive.diff(dim=-1) * areas).sum(-2)
