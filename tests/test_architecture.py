@@ -16,10 +16,10 @@ PACKAGE = ROOT / "src" / "coreloss"
 # A module `name_part` ranks with `name`; modules of one rank may import each other.
 ORDER = (
     "files", "axis", "settings", "sampling", "kinematics", "edges", "prototypes", "materials",
-    "compounds", "radial", "atom", "oscillator", "gosh", "photoabsorption", "gos", "cross_section",
-    "scattering", "near_edge", "detector", "simulate", "spectra", "benchmark_file", "datasets",
-    "models", "evaluate", "calibrate", "train", "baselines", "identify", "benchmark", "quantify",
-    "mapping", "report", "plot", "cli",
+    "compounds", "radial", "atom", "oscillator", "gosh", "photoabsorption", "white_lines", "gos",
+    "cross_section", "scattering", "near_edge", "detector", "simulate", "spectra", "benchmark_file",
+    "datasets", "models", "evaluate", "calibrate", "train", "baselines", "identify", "benchmark",
+    "quantify", "mapping", "report", "plot", "cli",
 )  # fmt: skip
 # A result may draw itself: `plot` is imported inside the method, never at the top of a module.
 LAZY_FROM_ANYWHERE = {"plot"}
