@@ -135,6 +135,41 @@ def _bessel(multipole: int, q_bohr: tuple[float, ...], first: int, keep: int) ->
     return values
 
 
+def subshell_gos_per_ev(
+    core: Orbital,
+    atom: Atom,
+    continuum: Continuum,
+    q_per_angstrom: np.ndarray,
+    *,
+    onset_ev: float,
+    l_max: int | None = None,
+) -> np.ndarray:
+    """GOS df/dE [1/eV] (nq, n_energies) of one subshell with the electrons of the ground state.
+
+    ``l_max`` restricts the final states; None takes all of ``continuum``.
+    """
+    q_bohr = tuple(float(q) * BOHR_ANGSTROM for q in q_per_angstrom)
+    first = int(np.searchsorted(atom.grid.r, FIRST_RADIUS))
+    weight = atom.grid.dr[first : continuum.keep]
+    p, q = (x[first : continuum.keep] * weight for x in (core.p, core.q))
+    top = max(map(orbital_momentum, continuum.orbitals)) if l_max is None else l_max
+    total = np.zeros((len(q_bohr), len(continuum.free_energy_ev)))
+    for kappa in kappas(top):
+        big_p, big_q = continuum.orbitals[kappa]
+        product = None
+        for multipole in range(abs(orbital_momentum(kappa) - core.l), top + core.l + 1, 2):
+            factor = angular_factor(core.kappa, kappa, multipole)
+            if factor == 0.0:
+                continue
+            if product is None:
+                product = (big_p[:, first:] * p + big_q[:, first:] * q).T
+            bessel = _bessel(multipole, q_bohr, first, continuum.keep)
+            total += factor * (bessel @ product) ** 2
+    filling = core.occupation / (2 * abs(core.kappa))
+    energy = (onset_ev + continuum.free_energy_ev) / HARTREE_EV
+    return filling * 2 * energy / np.square(q_bohr)[:, None] * total / HARTREE_EV
+
+
 def shell_gos_per_ev(
     atom: Atom,
     continuum: Continuum,
@@ -145,33 +180,15 @@ def shell_gos_per_ev(
     onsets_ev: tuple[float, ...],
     l_max: int | None = None,
 ) -> np.ndarray:
-    """GOS df/dE [1/eV] (nq, n_energies) of the nl shell with the electrons of the ground state.
+    """GOS df/dE [1/eV] (nq, n_energies) of the nl shell, the sum over its j-subshells.
 
     ``onsets_ev``: onset of each j-subshell, lower j first; their continua are added at equal energy
-    of the ejected electron. ``l_max`` restricts the final states; None takes all of ``continuum``.
+    of the ejected electron.
     """
-    q_bohr = tuple(float(q) * BOHR_ANGSTROM for q in q_per_angstrom)
-    free = continuum.free_energy_ev
-    first = int(np.searchsorted(atom.grid.r, FIRST_RADIUS))
-    weight = atom.grid.dr[first : continuum.keep]
-    top = max(map(orbital_momentum, continuum.orbitals)) if l_max is None else l_max
-    total = np.zeros((len(q_bohr), len(free)))
-    for core, onset_ev in zip(atom.shell(n, l), onsets_ev, strict=True):
-        energy = (onset_ev + free) / HARTREE_EV
-        p, q = (x[first : continuum.keep] * weight for x in (core.p, core.q))
-        for kappa in kappas(top):
-            big_p, big_q = continuum.orbitals[kappa]
-            product = None
-            for multipole in range(top + l + 1):
-                factor = angular_factor(core.kappa, kappa, multipole)
-                if factor == 0.0:
-                    continue
-                if product is None:
-                    product = (big_p[:, first:] * p + big_q[:, first:] * q).T
-                bessel = _bessel(multipole, q_bohr, first, continuum.keep)
-                total += energy * factor * (bessel @ product) ** 2
-    filling = sum(o.occupation for o in atom.shell(n, l)) / (4 * l + 2)
-    return filling * 2 / np.square(q_bohr)[:, None] * total / HARTREE_EV
+    return sum(
+        subshell_gos_per_ev(core, atom, continuum, q_per_angstrom, onset_ev=onset_ev, l_max=l_max)
+        for core, onset_ev in zip(atom.shell(n, l), onsets_ev, strict=True)
+    )
 
 
 def bound_oscillator_strength(
@@ -182,20 +199,22 @@ def bound_oscillator_strength(
     n_final: int,
     l_final: int,
     energy_ev: float,
+    final_atom: Atom | None = None,
 ) -> float:
     """Dipole oscillator strength nl -> n'l' of the atom, weighted with the vacancies of n'l'.
 
     f = (2E/3) sum_{j j'} (2j+1)(2j'+1) (j 1 j'; 1/2 0 -1/2)^2 [int (P P' + Q Q') r dr]^2 x
-    (share of n'l' that is empty); ``energy_ev`` is the energy E of the white line.
+    (share of n'l' that is empty); ``energy_ev`` is the energy E of the white line. ``final_atom``:
+    the atom whose orbital n'l' is taken, None is the same one.
     """
     vacancy = 1 - electrons_in(atom.symbol, n_final, l_final) / (4 * l_final + 2)
     moment = atom.grid.r * atom.grid.dr
     total = 0.0
     for core in atom.shell(n, l):
-        for final in final_orbitals(atom, n_final, l_final):
+        for final in final_orbitals(final_atom or atom, n_final, l_final):
             integral = np.sum((core.p * final.p + core.q * final.q) * moment)
             total += angular_factor(core.kappa, final.kappa, 1) / 3 * integral**2
-    return vacancy * 2 * energy_ev / HARTREE_EV / 3 * total
+    return float(vacancy * 2 * energy_ev / HARTREE_EV / 3 * total)
 
 
 def electrons_in(symbol: str, n: int, l: int) -> int:  # noqa: E741

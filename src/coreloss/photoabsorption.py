@@ -20,7 +20,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from coreloss.edges import ATOMIC_NUMBER
+from coreloss.edges import ATOMIC_NUMBER, subshells
 from coreloss.gosh import GosTable
 
 MEASURED_SHELLS = {"N45": ("Sb", "Tm"), "M45": ("Rb", "Sn")}  # first and last element
@@ -29,6 +29,7 @@ START_SHARE = 0.04  # of the peak: where the measured edge begins
 EXPONENT_RANGE = (1.0, 2.5)  # of the power law of the lower shells
 NEXT_SHELL_MARGIN_EV = 8.0
 MEASURED_ENERGIES = 157
+OPTICAL_Q_PER_ANGSTROM = 0.002
 
 
 def has_measured_shape(element: str, shell: str) -> bool:
@@ -51,6 +52,35 @@ def photoabsorption(element: str) -> tuple[np.ndarray, np.ndarray]:
     energy_ev, f2 = np.asarray(table[0]) * 1e3, np.asarray(table[2])
     good = np.isfinite(f2) & (f2 > 0) & (energy_ev > 12.0)
     return energy_ev[good], 2 * f2[good] / (np.pi * energy_ev[good])
+
+
+def calculated_photoabsorption(element: str, energy_ev: np.ndarray) -> np.ndarray:
+    """df/dE [1/eV] (n,) of all shells together in the Dirac Hartree-Slater atom, for checks.
+
+    Onsets come from the table of edges, for the outermost shells from the orbital energy.
+    """
+    from coreloss.atom import HARTREE_EV, solve_atom
+    from coreloss.oscillator import core_extent, solve_continuum, subshell_gos_per_ev
+
+    atom, energy_ev = solve_atom(element), np.asarray(energy_ev, dtype=float)
+    onsets_ev = {row.subshell: row.onset_ev for row in subshells() if row.element == element}
+    total = np.zeros(energy_ev.shape)
+    for orbital in atom.orbitals:
+        number = 2 * orbital.l + (0 if orbital.kappa > 0 else 1)
+        name = "K" if orbital.n == 1 else f"{'KLMNOP'[orbital.n - 1]}{number}"
+        onset_ev = onsets_ev.get(name, -orbital.energy * HARTREE_EV)
+        above = energy_ev > onset_ev
+        if above.any():
+            continuum = solve_continuum(
+                atom,
+                energy_ev[above] - onset_ev,
+                l_max=orbital.l + 1,
+                keep=core_extent((orbital,), atom),
+            )
+            q = np.array([OPTICAL_Q_PER_ANGSTROM])
+            gos = subshell_gos_per_ev(orbital, atom, continuum, q, onset_ev=onset_ev)
+            total[above] += gos[0]
+    return total
 
 
 def end_of_measured_range_ev(table: GosTable, onsets_ev: Mapping[str, float]) -> float:
