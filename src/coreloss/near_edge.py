@@ -1,40 +1,46 @@
 """Near-edge structure as short strips: generic peaks, pi*/sigma* resonances, white lines.
 
-A strip is `STRIP_EV` channels of a spectrum, beginning a few channels before an edge. Adding short
-strips costs a tenth of adding full-length Gaussians.
+A strip is a piece of `STRIP_CHANNELS` channels that begins a few channels before an edge. Adding
+short strips costs a tenth of adding full-length Gaussians.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
+from coreloss.edges import EdgeShell
+from coreloss.gosh import read_gosh
 from coreloss.sampling import chance, log_uniform, normal, uniform
-from coreloss.scattering import lifetime_width_ev
+from coreloss.scattering import STRIP_CHANNELS, fine_structure_strips, lifetime_width_ev
 from coreloss.settings import SimulationSettings
+from coreloss.white_lines import bound_oscillator_strengths
 
-STRIP_EV = 96
 STRIP_LEAD_EV = 6
+HEIGHT_EV = (4, 40)
+"""First and last energy past the onset, whose mean cross-section is the height of an edge."""
 RESONANT_ELEMENTS = ("B", "C", "N", "O", "F")
-_SIGMA_PER_FWHM = 0.42466
+_HEIGHT_TIMES_FWHM = 2 * math.sqrt(math.log(2) / math.pi)  # of a Gaussian of unit area
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """Peaks of several edges.
+    """Gaussian peaks of several edges.
 
     edge : (m,) long, which edge of the caller's list
     onset_ev : (m,) where the structure begins; nothing is added before it
-    position_ev, sigma_ev, area_ev : (m, n), relative to the onset; the area is in units of
-        edge height times eV
+    position_ev, fwhm_ev, height : (m, n); position relative to the onset, height in edge heights
     """
 
     edge: torch.Tensor
     onset_ev: torch.Tensor
     position_ev: torch.Tensor
-    sigma_ev: torch.Tensor
-    area_ev: torch.Tensor
+    fwhm_ev: torch.Tensor
+    height: torch.Tensor
 
 
 def generic_peaks(onset_ev, settings: SimulationSettings, *, generator, n_peaks: int = 4) -> Peaks:
@@ -47,16 +53,15 @@ def generic_peaks(onset_ev, settings: SimulationSettings, *, generator, n_peaks:
     region = uniform((n, 1), settings.fine_structure_region_ev, generator=generator)
     position = region * uniform((n, n_peaks), (0.0, 1.0), generator=generator)
     monolayer = uniform((n, 1), settings.monolayer_nm, generator=generator)
-    fwhm = lifetime_width_ev(position.clamp(min=0.5), monolayer_nm=monolayer).clamp(0.8, 30.0)
+    fwhm = lifetime_width_ev(position.clamp(min=0.5), atom_size_nm=monolayer).clamp(0.8, 30.0)
     scale = log_uniform((n, 1), settings.fine_structure_height, generator=generator)
     height = scale * normal((n, n_peaks), 1.0, generator=generator)
     height = torch.where(height < 0, 0.4 * height, height).clamp(min=-0.5)
     strong = chance((n,), settings.strong_peak_probability, generator=generator)
     strong_height = log_uniform((n,), (1.0, 10.0), generator=generator)
     height[:, 0] = torch.where(strong, strong_height, height[:, 0])
-    sigma = _SIGMA_PER_FWHM * fwhm
-    area = height * torch.exp(-position / region) * sigma * 2.50663
-    return Peaks(torch.arange(n, device=onset_ev.device), onset_ev, position, sigma, area)
+    height = height * torch.exp(-position / region)
+    return Peaks(torch.arange(n, device=onset_ev.device), onset_ev, position, fwhm, height)
 
 
 def resonances(onset_ev, resonant, settings: SimulationSettings, *, generator) -> Peaks:
@@ -71,11 +76,11 @@ def resonances(onset_ev, resonant, settings: SimulationSettings, *, generator) -
     pi_star = uniform((n, 1), (0.3, 7.0), generator=generator)
     sigma_star = uniform((n, 2), (4.0, 18.0), generator=generator)
     position = torch.cat([pi_star, sigma_star], 1)
-    sigma = _SIGMA_PER_FWHM * uniform((n, 3), (0.8, 4.5), generator=generator)
-    sigma[:, 1:] *= uniform((n, 2), (1.0, 2.5), generator=generator)
+    fwhm = uniform((n, 3), (0.8, 4.5), generator=generator)
+    fwhm[:, 1:] *= uniform((n, 2), (1.0, 2.5), generator=generator)
     height = log_uniform((n, 3), (0.1, 8.0), generator=generator)
     height[:, 1:] *= 0.4
-    return Peaks(edge, onset_ev[edge], position, sigma, height * sigma * 2.50663)
+    return Peaks(edge, onset_ev[edge], position, fwhm, height)
 
 
 def white_lines(
@@ -108,8 +113,29 @@ def white_lines(
     fwhm = log_uniform((m, 1), (0.9, 4.0), generator=generator)
     weight = uniform((m, 1), (0.3, 1.0), generator=generator)
     area = line_area[keep] * torch.cat([weight, 1 - weight], 1)
-    sigma = (_SIGMA_PER_FWHM * fwhm).expand(m, 2)
-    return Peaks(edge[keep], start[keep], position, sigma, area)
+    height = area * (_HEIGHT_TIMES_FWHM / fwhm)
+    return Peaks(edge[keep], start[keep], position, fwhm.expand(m, 2), height)
+
+
+def white_line_areas_ev(shells: Sequence[EdgeShell]) -> np.ndarray:
+    """Area of the white lines of each shell, in edge heights times eV; 0 where there are none.
+
+    Vacancy-weighted bound strength over df/dE behind the onset (q -> 0, mean over `HEIGHT_EV`).
+    Shells whose tables follow measured photoabsorption hold their resonances already; K shells
+    have `resonances`.
+    """
+    frozen, core_hole = (bound_oscillator_strengths(state) for state in ("frozen", "core_hole"))
+    tables = read_gosh()
+    energy = np.arange(HEIGHT_EV[0], HEIGHT_EV[1] + 1)
+    areas = np.zeros(len(shells))
+    for i, edge in enumerate(shells):
+        key = (edge.element, edge.shell)
+        table = tables[key]
+        if key in frozen and edge.shell != "K" and table.measured is None:
+            strength = (frozen[key] + core_hole[key]) / 2
+            height = np.interp(energy, table.free_energy_ev, table.gos_per_ev[0]).mean()
+            areas[i] = strength / height
+    return areas
 
 
 def strips(peaks: Peaks) -> tuple[torch.Tensor, torch.Tensor]:
@@ -118,17 +144,10 @@ def strips(peaks: Peaks) -> tuple[torch.Tensor, torch.Tensor]:
     Returns
     -------
     first : (m,) long, channel of the first strip value
-    values : (m, STRIP_EV), in edge heights; nothing before the onset but the rise of the lines
+    values : (m, STRIP_CHANNELS), in edge heights; only the rise of the lines before the onset
     """
     first = peaks.onset_ev.floor().long() - STRIP_LEAD_EV
-    channel = torch.arange(STRIP_EV, device=first.device, dtype=torch.float32)
-    # Energies relative to the onset: small numbers keep float32 accurate.
-    energy = channel[None] - STRIP_LEAD_EV - (peaks.onset_ev - peaks.onset_ev.floor())[:, None]
-    sigma = (peaks.sigma_ev**2 + 0.3**2).sqrt()  # a channel is 1 eV wide
-    values = torch.zeros(len(first), STRIP_EV, device=first.device)
-    for k in range(sigma.shape[1]):
-        argument = (energy - peaks.position_ev[:, k, None]) / sigma[:, k, None]
-        height = peaks.area_ev[:, k, None] / (2.50663 * sigma[:, k, None])
-        values += height * torch.exp(-0.5 * argument * argument)
-    values *= torch.sigmoid(2.5 * (energy + 0.5))
-    return first, values
+    onset = peaks.onset_ev - first  # within the strip: small numbers keep float32 accurate
+    values = fine_structure_strips(onset[:, None] + peaks.position_ev, peaks.fwhm_ev, peaks.height)
+    channel = torch.arange(STRIP_CHANNELS, device=first.device)
+    return first, values * torch.sigmoid(2.5 * (channel - onset[:, None] + 0.5))

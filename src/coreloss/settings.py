@@ -48,7 +48,7 @@ class SimulationSettings:
     fine_structure_height: Range = (0.02, 1.5)  # log-uniform scale of the peaks, edge height = 1
     strong_peak_probability: float = 0.03  # one peak of 1..10 edge heights (Annys et al.)
     resonance_probability: float = 0.75  # pi* and sigma* of B, C, N, O, F K
-    white_line_factor: Range = (0.4, 1.7)  # uniform, times the vacancy-weighted bound strength
+    white_line_factor: Range = (0.2, 1.3)  # uniform, times the vacancy-weighted bound strength
 
     # Low loss: single-scattering plasmons between those of alkali metals and diamond; thickness up
     # to where core-loss spectra are still recorded.
@@ -62,10 +62,10 @@ class SimulationSettings:
     # randomly chosen edge of the window.
     background_exponent: Range = (1.6, 5.0)  # uniform
     background_curvature: float = 0.12  # standard deviation of dr / d ln E
-    background_offset: Range = (1e-3, 0.3)  # log-uniform share of the background at window centre
+    background_offset: Range = (1e-3, 0.3)  # log-uniform share of the mean background
     background_offset_probability: float = 0.25  # stray electrons, afterglow, dark-level error
-    jump_ratio: Range = (0.04, 2.5)  # log-uniform
-    mean_counts: Range = (20.0, 1e7)  # log-uniform, electrons per channel: one frame to many sums
+    jump_ratio: Range = (0.05, 4.0)  # log-uniform
+    mean_counts: Range = (50.0, 1e7)  # log-uniform, electrons per channel: one frame to many sums
 
     # Detector and axis.
     axis_shift_ev: float = 1.2  # standard deviation of the energy offset

@@ -22,7 +22,6 @@ from coreloss.edges import (
     edge_shells,
     observable_elements,
 )
-from coreloss.gos import bound_areas_ev
 from coreloss.materials import Materials, QueryIndex
 from coreloss.sampling import chance, generator_for, log_uniform, normal, pick, uniform
 from coreloss.settings import SimulationSettings
@@ -30,7 +29,6 @@ from coreloss.settings import SimulationSettings
 BLOCK = 512
 SHIFT_STEP_EV = 0.5
 MAX_SHIFT_STEPS = 8
-_HEIGHT_EV = (4, 40)  # channels past the onset whose mean is the height of an edge
 _EGERTON_H = 10.0
 
 
@@ -142,10 +140,10 @@ class Simulator:
         pairs = self._pairs(specimen, window_lo, window_hi, generator)
         edges, peak_area = self._edges(pairs, generator)
         edges = self._scatter(edges, generator)
-        expected, scale = self._with_background(edges, pairs, window_lo, window_hi, generator)
         mask = (self.energy_ev >= window_lo[:, None]) & (self.energy_ev <= window_hi[:, None])
-        snr = self._snr(expected, pairs, peak_area, scale, window_hi)
-        counts = self._record(expected * mask, generator) * mask
+        expected, scale = self._with_background(edges, pairs, mask, generator)
+        snr = self._snr(expected * mask, pairs, peak_area, scale, window_hi)
+        counts = self._record(expected, generator) * mask
         observable = observable_elements(window_lo, window_hi)
         amount = torch.zeros(BLOCK, len(ELEMENTS) + 1, device=self.device)
         amount.scatter_add_(1, specimen.elements % (len(ELEMENTS) + 1), specimen.amounts)
@@ -163,10 +161,12 @@ class Simulator:
     # -- constant tables ------------------------------------------------------------------------
 
     def _load_materials(self, materials: Materials, queries: QueryIndex) -> None:
-        self._material_elements = torch.as_tensor(materials.elements).to(self.device)
-        self._material_amounts = torch.as_tensor(materials.fractions).to(self.device)
+        labels, fractions = materials.padded()
+        self._material_elements = torch.as_tensor(labels).to(self.device)
+        self._material_amounts = torch.as_tensor(fractions).to(self.device)
         self._query_offsets = torch.as_tensor(queries.offsets).to(self.device)
         self._query_rows = torch.as_tensor(queries.rows).to(self.device)
+        self._queried = (self._query_offsets.diff() > 0).nonzero().squeeze(1)
 
     def _load_shells(self) -> None:
         shells = edge_shells()
@@ -187,7 +187,7 @@ class Simulator:
         )
         self._offset_ev = _tensor([_two(shell.offsets_ev) for shell in shells], self.device)
         self._ratio = _tensor([_two(shell.ratios) for shell in shells], self.device)
-        self._bound_area_ev = _tensor(bound_areas_ev(shells), self.device)
+        self._bound_area_ev = _tensor(near_edge.white_line_areas_ev(shells), self.device)
 
     def _load_bank(self, bank: CrossSectionBank) -> None:
         self._bank = bank.to(self.device)
@@ -197,7 +197,7 @@ class Simulator:
         self._n_channels = rows.shape[-1]
         self._rows = shifted.reshape(-1, self._n_channels)
         past = torch.arange(self._n_channels, device=self.device) - self._onset_ev[:, None]
-        near = ((past >= _HEIGHT_EV[0]) & (past <= _HEIGHT_EV[1])).to(rows.dtype)
+        near = ((past >= near_edge.HEIGHT_EV[0]) & (past <= near_edge.HEIGHT_EV[1])).to(rows.dtype)
         self._height_rows = torch.einsum("sre,se->sr", rows, near / near.sum(1, keepdim=True))
 
     # -- the steps, in the order of the physics -------------------------------------------------
@@ -205,7 +205,7 @@ class Simulator:
     def _windows(self, generator):
         """Query element, first and last energy of the window: an edge set of the query fits in."""
         s = self.settings
-        query = torch.randint(len(ELEMENTS), (BLOCK,), generator=generator, device=self.device)
+        query = self._draw_element(generator)
         sets = self._sets_of_element[query]
         chosen = sets.gather(1, pick(sets >= 0, generator=generator)[:, None]).squeeze(1)
         onset = self._onset_ev[chosen]
@@ -223,8 +223,7 @@ class Simulator:
         """A compound of the query element, perhaps a second phase, a carbon film, an oxide."""
         s = self.settings
         first = self._draw_material(query, generator)
-        other = torch.randint(len(ELEMENTS), (BLOCK,), generator=generator, device=self.device)
-        second = self._draw_material(other, generator)
+        second = self._draw_material(self._draw_element(generator), generator)
         has_second = chance((BLOCK,), s.second_phase_probability, generator=generator)
         second_amount = log_uniform((BLOCK,), (0.1, 3.0), generator=generator) * has_second
         parts = [(self._material_elements[first], self._material_amounts[first])]
@@ -242,6 +241,10 @@ class Simulator:
         amounts = torch.cat([part[1] for part in parts], 1)
         elements = torch.where(amounts > 0, elements, -1)
         return Specimen(elements.long(), amounts.float())
+
+    def _draw_element(self, generator):
+        n = len(self._queried)
+        return self._queried[torch.randint(n, (BLOCK,), generator=generator, device=self.device)]
 
     def _draw_material(self, element, generator):
         first, past = self._query_offsets[element], self._query_offsets[element + 1]
@@ -311,7 +314,7 @@ class Simulator:
             first, values = near_edge.strips(peaks)
             values = values * pairs.height[peaks.edge, None]
             area.index_add_(0, peaks.edge, values.sum(1))
-            channel = first[:, None] + torch.arange(near_edge.STRIP_EV, device=self.device)
+            channel = first[:, None] + torch.arange(scattering.STRIP_CHANNELS, device=self.device)
             values = values * ((channel >= 0) & (channel < self._n_channels))
             channel = channel.clamp(0, self._n_channels - 1)
             index = pairs.spectrum[peaks.edge, None] * self._n_channels + channel
@@ -355,7 +358,7 @@ class Simulator:
         )
         return scattering.convolve(edges, transfer)[:, :N_CHANNELS].clamp(min=0)
 
-    def _with_background(self, edges, pairs: Pairs, window_lo, window_hi, generator):
+    def _with_background(self, edges, pairs: Pairs, mask, generator):
         """Background and dose: expected electrons (B, 3072) and their scale (B,)."""
         s = self.settings
         inside = torch.zeros(BLOCK, int(self._max_pairs(pairs)), device=self.device)
@@ -378,11 +381,9 @@ class Simulator:
         )
         has_offset = chance((BLOCK,), s.background_offset_probability, generator=generator)
         share = log_uniform((BLOCK,), s.background_offset, generator=generator) * has_offset
-        centre = ((window_lo + window_hi) / 2).long()
-        level = share * shape.gather(1, centre[:, None]).squeeze(1)
+        level = share * (shape * mask).sum(1) / mask.sum(1)
         background = (shape + level[:, None]) * (pairs.height[pair] / jump)[:, None]
         expected = edges + background
-        mask = (self.energy_ev >= window_lo[:, None]) & (self.energy_ev <= window_hi[:, None])
         mean = (expected * mask).sum(1) / mask.sum(1)
         scale = log_uniform((BLOCK,), s.mean_counts, generator=generator) / mean
         return expected * scale[:, None], scale
@@ -429,7 +430,7 @@ class Simulator:
 
 
 def _tensor(values, device) -> torch.Tensor:
-    tensor = torch.tensor(values, device=device)
+    tensor = torch.as_tensor(values, device=device)
     return tensor.float() if tensor.dtype == torch.float64 else tensor
 
 

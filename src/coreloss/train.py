@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from coreloss.evaluate import average_precision, best_threshold, scores
+from coreloss.calibrate import threshold_precision_equals_recall
+from coreloss.evaluate import average_precision, scores
 from coreloss.files import replacing
-from coreloss.materials import load_materials, split_materials
+from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.models.edgenet import EdgeNet, EdgeNetConfig
 from coreloss.settings import SimulationSettings
 from coreloss.simulate import BLOCK, Batch, Simulator
@@ -81,10 +82,17 @@ def masked_bce(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 def simulators(config: TrainConfig) -> tuple[Simulator, Simulator]:
     """Training and validation stream: no compound in both, independent random numbers."""
     materials = load_materials(config.materials)
-    splits = split_materials(materials, seed=0)
-    common = {"settings": config.settings, "device": config.device}
-    train = Simulator(materials, splits.train, seed=2 * config.seed + 1, **common)
-    return train, Simulator(materials, splits.validation, seed=2 * config.seed + 2, **common)
+    split = split_materials(materials, seed=0)
+    return tuple(
+        Simulator(
+            materials,
+            query_table(materials, split[name]),
+            settings=config.settings,
+            seed=2 * config.seed + number,
+            device=config.device,
+        )
+        for number, name in enumerate(("train", "validation"))
+    )
 
 
 def train(config: TrainConfig, *, out_dir: str | Path, resume: bool = True) -> Path:
@@ -160,7 +168,7 @@ def validate(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
     result = {}
     for name, counted in (("visible", loss_mask(batch)), ("all", batch.observable)):
         counted = counted.cpu().numpy()
-        threshold = best_threshold(present, probability, counted=counted)
+        threshold = threshold_precision_equals_recall(present, probability, counted=counted)
         score = scores(present, probability, threshold=threshold, subset=name, counted=counted)
         result |= {
             f"f1_{name}": score.f1,

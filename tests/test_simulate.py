@@ -1,0 +1,129 @@
+"""The stream of simulated spectra: reproducible, labelled as it says, physical."""
+
+import hashlib
+
+import pytest
+import torch
+
+from coreloss.edges import ELEMENTS, observable_elements
+from coreloss.materials import load_materials, query_table, split_materials
+from coreloss.sampling import chance, generator_for, log_uniform, normal, pick, uniform
+from coreloss.settings import SimulationSettings
+from coreloss.simulate import BLOCK, Simulator, concatenate
+
+
+def make(seed=5, settings=None, device="cpu"):
+    materials = load_materials("embedded")
+    rows = split_materials(materials, seed=0)["train"]
+    return Simulator(
+        materials, query_table(materials, rows), seed=seed, settings=settings, device=device
+    )
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    return make()
+
+
+@pytest.fixture(scope="module")
+def batch(simulator):
+    return simulator.batch(0, 2 * BLOCK)
+
+
+def digest(batch):
+    parts = (batch.counts, batch.mask, batch.present, batch.snr, batch.amount)
+    return hashlib.sha256(b"".join(p.contiguous().numpy().tobytes() for p in parts)).hexdigest()
+
+
+def test_the_same_seed_gives_the_same_spectra_whatever_the_batches(simulator, batch):
+    middle = simulator.batch(300, 400)
+    assert digest(middle) == digest(batch[slice(300, 700)])
+    again = concatenate([make().batch(300, 100), make().batch(400, 300)])
+    assert digest(again) == digest(middle)
+    assert digest(make(seed=6).batch(300, 400)) != digest(middle)
+
+
+def test_the_number_of_threads_does_not_matter(simulator, batch):
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1 if threads > 1 else 2)
+        assert digest(simulator.batch(0, 64)) == digest(batch[slice(0, 64)])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_counts_are_finite_and_stay_inside_the_window(batch):
+    assert torch.isfinite(batch.counts).all()
+    assert (batch.counts >= 0).all()
+    assert (batch.counts[~batch.mask] == 0).all()
+    assert (batch.counts.sum(1) > 0).all()
+
+
+def test_every_spectrum_shows_an_edge_set_of_an_element_in_it(batch):
+    assert (batch.present & batch.observable).any(1).all()
+    assert not (batch.present & ~batch.observable).any()
+    assert (batch.snr[~batch.present] == 0).all()
+    torch.testing.assert_close(batch.amount.sum(1), torch.ones(len(batch)))
+    assert (batch.amount[batch.present] > 0).all()
+
+
+def test_observable_is_what_the_edge_table_says(batch):
+    lo = batch.mask.int().argmax(1).float()
+    hi = lo + batch.mask.sum(1) - 1
+    assert torch.equal(batch.observable, observable_elements(lo, hi))
+
+
+def test_queries_reach_every_element(simulator):
+    present = torch.cat([simulator.block(n).present for n in range(8)]).sum(0)
+    assert (present >= 8).all(), [ELEMENTS[i] for i in (present < 8).nonzero().flatten()]
+
+
+def test_noise_follows_the_dose(simulator):
+    """Second differences of a high-dose spectrum hold little noise, of a low-dose one much."""
+    batch = simulator.batch(0, BLOCK)
+    mean = batch.counts.sum(1) / batch.mask.sum(1)
+    step = (batch.counts[:, 1:] - batch.counts[:, :-1]) * (batch.mask[:, 1:] & batch.mask[:, :-1])
+    roughness = step.abs().sum(1) / batch.mask.sum(1) / mean
+    assert roughness[mean > 1e5].median() < 0.2 * roughness[mean < 1e3].median()
+
+
+def test_the_paper_settings_use_counting_noise_only():
+    settings = SimulationSettings.paper()
+    batch = make(settings=settings).batch(0, 64)
+    assert (batch.counts == batch.counts.round()).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"jump_ratio": (2.0, 0.1)}, "jump_ratio"),
+        ({"carbon_probability": 1.5}, "carbon_probability"),
+        ({"thickness_mfp": (0.0, 1.0)}, "thickness_mfp"),
+        ({"window_start_min_ev": -3.0}, "window_start_min_ev"),
+    ],
+)
+def test_impossible_settings_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        SimulationSettings(**change)
+
+
+def test_the_stream_has_no_negative_numbers(simulator):
+    with pytest.raises(ValueError, match="start"):
+        simulator.batch(-1, 10)
+
+
+def test_draws_follow_their_laws():
+    g = generator_for(0, 0)
+    n = 100_000
+    assert uniform((n,), (2.0, 4.0), generator=g).mean().item() == pytest.approx(3, abs=0.01)
+    logs = log_uniform((n,), (1e-2, 1e2), generator=g).log10()
+    assert logs.mean().item() == pytest.approx(0, abs=0.02)
+    assert logs.std().item() == pytest.approx(4 / 12**0.5, rel=0.01)
+    deviates = normal((n,), 2.0, generator=g)
+    assert deviates.std().item() == pytest.approx(2.0, rel=0.03)
+    assert deviates.abs().max() <= 6.0
+    assert chance((n,), 0.3, generator=g).float().mean().item() == pytest.approx(0.3, abs=0.01)
+    valid = torch.tensor([[False, True, True]]).repeat(n, 1)
+    picked = pick(valid, generator=g)
+    assert set(picked.tolist()) == {1, 2}
+    assert (picked == 1).float().mean().item() == pytest.approx(0.5, abs=0.01)
