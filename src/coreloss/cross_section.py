@@ -36,7 +36,7 @@ from coreloss.gos_integral import (
     stack_tables,
 )
 
-BANK_VERSION = 1
+BANK_VERSION = 2
 BANK_CHANNELS = N_CHANNELS + 64  # beyond the axis, so that shifts and scattering have a source
 RANK = 4
 BEAM_ENERGY_NODES_KEV = np.geomspace(60.0, 300.0, 6)
@@ -46,10 +46,10 @@ MAX_CONVERGENCE_MRAD = 40.0
 ANGLE_RATIO_NODES = np.array(
     [0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.8, 2.3, 3, 4, 5.5, 7.5, 10, 14, 20]
 )
-_N_BASIS_BEAMS = 40
-_N_FIT_ENERGIES = 8
+_N_BASIS_BEAMS = 60
+_N_FIT_ENERGIES = 12
 _N_BANK_NODES = 12
-TAIL_EV, TAIL_POWER = 200.0, 1.5
+TAIL_EV, TAIL_POWER = 200.0, 3.0  # relative errors weigh less this far past an onset
 _FINE_CHANNELS = 48  # channels past an onset that are averaged over their width
 _SUBCELLS = 8
 
@@ -393,7 +393,9 @@ def bank_key(gosh: str | Path | None = None) -> str:
     nodes = (BEAM_ENERGY_NODES_KEV, COLLECTION_NODES_MRAD, ANGLE_RATIO_NODES)
     grids = [list(map(float, x)) for x in nodes]
     counts = (BANK_VERSION, BANK_CHANNELS, RANK, _N_BASIS_BEAMS, _N_FIT_ENERGIES, _N_BANK_NODES)
-    digest.update(json.dumps([shells, grids, counts, _FINE_CHANNELS, _SUBCELLS]).encode())
+    digest.update(
+        json.dumps([shells, grids, counts, _FINE_CHANNELS, _SUBCELLS, TAIL_EV, TAIL_POWER]).encode()
+    )
     return digest.hexdigest()[:24]
 
 

@@ -130,7 +130,7 @@ def stack_tables(
     for i, table in enumerate(tables):
         n = len(table.free_energy_ev)
         free[i, :n] = table.free_energy_ev
-        free[i, n:] = free[i, n - 1] * 1.1 ** np.arange(1, n_energies - n + 1)
+        free[i, n:] = free[i, n - 1] * (1 + 1e-3 * np.arange(1, n_energies - n + 1))
         integral[i, :n], slope[i, :n] = _integrate_over_ln_q(grid, table)
         integral[i, n:], slope[i, n:] = integral[i, n - 1], slope[i, n - 1]
     step = float(grid[1] - grid[0])
@@ -201,6 +201,12 @@ def cross_section_at_nodes(
         for x in (beam_energy_kev, convergence_mrad, collection_mrad)
     )
     beam = torch.stack(torch.broadcast_tensors(*settings))
+    highest_ev, lowest_kev = float(stack.energy_loss_ev.max()), float(beam[0].min())
+    if highest_ev >= 1e3 * lowest_kev:
+        raise ValueError(
+            f"energy losses up to {highest_ev:.0f} eV exceed the beam energy {lowest_kev:g} keV; "
+            "raise it or shorten the table"
+        )
     per_beam = stack.free_energy_ev.numel() * n_nodes
     chunks = beam.split(max(1, LARGEST_CHUNK // per_beam), dim=1)
     return torch.cat([_cross_section_chunk(stack, chunk, n_nodes) for chunk in chunks])
