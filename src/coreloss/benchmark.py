@@ -22,6 +22,8 @@ from coreloss.spectra import NetworkInput, normalise
 SNR_EDGES = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, np.inf)
 VISIBLE_SNR = 3.0
 BLOCK = 512
+STREAM = 1 << 32
+"""Added to the seed of a stored set: its random numbers are those of no training run."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def make_benchmark(
     if split not in splits:
         raise ValueError(f"split is {split!r}; allowed: {', '.join(splits)}")
     queries = query_table(compounds, splits[split])
-    simulator = Simulator(compounds, queries, settings=settings, seed=seed)
+    simulator = Simulator(compounds, queries, settings=settings, seed=STREAM + seed)
 
     def batches() -> Iterator:
         for start in range(0, n, BLOCK):

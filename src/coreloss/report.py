@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,10 +16,10 @@ from coreloss.identify import Elements, Identification
 
 SCORE_COLUMNS = {
     "f1": "F1",
-    "precision": "Precision",
+    "precision": "Prec.",
     "recall": "Recall",
     "exact_match_ratio": "EMR",
-    "macro_f1": "Macro F1",
+    "macro_f1": "macro",
     "average_precision": "AP",
 }
 
@@ -29,7 +30,7 @@ def identification_table(result: Identification) -> RenderableType:
     head = Text(overflow="fold")
     head.append(Path(result.spectrum.file or result.spectrum.title or "spectrum").name, "bold")
     head.append(
-        f"  {low:g}..{high:g} eV, model {result.model}: present from {result.threshold:.3f}, "
+        f"  {low:g}..{high:g} eV\n{result.model}: present from {result.threshold:.3f}, "
         f"absent below {result.absent_threshold:.3f}"
     )
     body = _one(result) if len(result) == 1 else _several(result)
@@ -89,10 +90,14 @@ def _warnings(result: Identification) -> Iterator[Text]:
 
 def evaluation_table(evaluation: Evaluation) -> RenderableType:
     """Scores by subset, and each measured spectrum with what was missed or falsely found."""
-    table = Table("Subset", "n", "Threshold", *SCORE_COLUMNS.values(), title=evaluation.model)
+    threshold = evaluation.scores[0].threshold
+    title = f"{evaluation.model}, threshold {threshold:.3f}"
+    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("Subset", "Spectra", "Positives", *SCORE_COLUMNS.values()):
+        table.add_column(name, no_wrap=True, justify="left" if name == "Subset" else "right")
     for part in evaluation.scores:
         numbers = [f"{getattr(part, name):.3f}" for name in SCORE_COLUMNS]
-        table.add_row(part.subset, str(part.n), f"{part.threshold:.3f}", *numbers)
+        table.add_row(part.subset, str(part.n), str(part.n_positive), *numbers)
     intervals = ", ".join(
         f"{SCORE_COLUMNS[name]} {low:.3f}..{high:.3f}"
         for name, (low, high) in evaluation.intervals.items()
