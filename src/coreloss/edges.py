@@ -1,9 +1,9 @@
 """The 80 elements, their ionisation edges between 30 and 3100 eV, and the label order.
 
 The elements (Be to Bi; H, He, Li and everything past Bi are left out) and the 107 edge sets that
-identify them follow Annys, Lalandec-Robert, Gholam, Hadermann and Verbeeck (2025),
-*npj Computational Materials* 11, 18. Every other subshell of the same elements inside the energy
-window is listed too, as a nuisance edge: not used to identify, but present in the spectrum.
+identify them follow Annys, Jannis and Verbeeck, Sci. Rep. 13, 13724 (2023), figure 1. Every other
+subshell of the same elements inside the energy window is listed too, as a nuisance edge: not used
+to identify, but present in the spectrum.
 
 The onsets live in ``data/edges.csv``, which :func:`build_edge_table` makes from eXSpy and XrayDB.
 """

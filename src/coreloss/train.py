@@ -16,7 +16,11 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from coreloss.calibrate import threshold_precision_equals_recall
+from coreloss.calibrate import (
+    fit_temperature,
+    threshold_for_miss_rate,
+    threshold_precision_equals_recall,
+)
 from coreloss.evaluate import average_precision, scores
 from coreloss.files import replacing
 from coreloss.materials import load_materials, query_table, split_materials
@@ -137,7 +141,7 @@ def train(config: TrainConfig, *, out_dir: str | Path, resume: bool = True) -> P
         _save(out_dir / CHECKPOINT, config, model, average, optimiser, seen, elapsed)
     row = _report(config, average, validation, seen, elapsed, running)
     _append(out_dir / LOG, row)
-    export(average, config, row, out_dir)
+    export(average, config, row, validation, out_dir)
     return out_dir
 
 
@@ -181,17 +185,40 @@ def validate(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
     return result
 
 
-def export(weights: dict, config: TrainConfig, row: dict, out_dir: Path) -> None:
+def decisions(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
+    """Temperature and thresholds, fixed on simulated validation spectra only.
+
+    Present from where precision equals recall, absent below the probability that loses 2 % of the
+    visible elements; undetermined between the two.
+    """
+    counted = loss_mask(batch).cpu().numpy()
+    present = batch.present.cpu().numpy()
+    logits = predict(model, normalise(batch.counts, batch.mask), batch.mask).double()
+    temperature = fit_temperature(logits.numpy(), present, counted=counted)
+    probability = (logits / temperature).sigmoid().numpy()
+    threshold = threshold_precision_equals_recall(present, probability, counted=counted)
+    absent = threshold_for_miss_rate(present, probability, miss_rate=0.02, counted=counted)
+    return {
+        "present_threshold": threshold,
+        "absent_threshold": min(absent, threshold),
+        "temperature": temperature,
+    }
+
+
+def export(weights: dict, config: TrainConfig, row: dict, validation: Batch, out_dir: Path) -> None:
     """Write averaged weights and their card, what `identify.load_model` reads."""
+    model = new_model(config)
+    model.load_state_dict(weights)
     tensors = {name: value.contiguous().cpu() for name, value in weights.items()}
     with replacing(out_dir / "weights.safetensors") as path:
         save_file(tensors, path)
     card = {
         "architecture": "edgenet",
         "config": asdict(config.model),
-        "parameters": sum(value.numel() for value in new_model(config).parameters()),
-        "training": asdict(config) | {"model": None},
+        "parameters": sum(value.numel() for value in model.parameters()),
+        **decisions(model, validation),
         "validation": row,
+        "training": {k: v for k, v in asdict(config).items() if k != "model"},
         "provenance": provenance(config.device),
     }
     with replacing(out_dir / "card.json") as path:
