@@ -213,7 +213,8 @@ def bound_oscillator_strength(
     for core in atom.shell(n, l):
         for final in final_orbitals(final_atom or atom, n_final, l_final):
             integral = np.sum((core.p * final.p + core.q * final.q) * moment)
-            total += angular_factor(core.kappa, final.kappa, 1) / 3 * integral**2
+            filling = core.occupation / (2 * abs(core.kappa))
+            total += filling * angular_factor(core.kappa, final.kappa, 1) / 3 * integral**2
     return float(vacancy * 2 * energy_ev / HARTREE_EV / 3 * total)
 
 
