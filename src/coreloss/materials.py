@@ -1,0 +1,339 @@
+"""Materials: formula -> composition, three sources of formulas, splits that do not leak.
+
+A spectrum is simulated for a real or plausible compound, so that the elements appear together as
+they do in nature. Three sources give the same :class:`Materials` table:
+
+- the embedded list (:mod:`coreloss.compounds` says how it is made),
+- a CSV file with a column ``formula``, or one already parsed by :meth:`Materials.write`,
+- the Materials Project, with a key (optional dependency ``mp-api``).
+
+A parsed table carries every composition as text (``Ba1 Ti1 O3``), so that training reads it without
+pymatgen. H, He, Li and the elements past Bi have no label; they keep their share of the atoms, so
+the fractions of the labelled elements of ``LiF`` add up to 0.5.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from coreloss.edges import ELEMENT_INDEX, ELEMENTS
+from coreloss.formulas import composition, read_composition, reduce_formula
+
+__all__ = [  # composition is part of this module's interface
+    "Materials",
+    "QueryIndex",
+    "compare_materials",
+    "composition",
+    "fetch_materials_project",
+    "load_materials",
+    "make_materials",
+    "parse_formulas",
+    "query_table",
+    "split_materials",
+    "write_table",
+]
+
+SPLITS = ("train", "validation", "test")
+SPLIT_FRACTIONS = (0.70, 0.15, 0.15)
+PAPER_COUNTS = {"train": 1400, "validation": 300, "test": 300}  # materials per element
+
+
+@dataclass(frozen=True, eq=False)
+class Materials:
+    """Distinct reduced formulas with the atomic fractions of their labelled elements.
+
+    The fractions of material i are ``fractions[offsets[i]:offsets[i + 1]]`` for the element indices
+    ``labels[offsets[i]:offsets[i + 1]]`` (positions in ``coreloss.edges.ELEMENTS``).
+    """
+
+    formulas: tuple[str, ...]
+    compositions: tuple[str, ...]  # "Ba1 Ti1 O3", every element, labelled or not
+    origins: tuple[str, ...]
+    source: str
+    offsets: np.ndarray  # (n + 1,) int64
+    labels: np.ndarray  # (k,) int64
+    fractions: np.ndarray  # (k,) float32
+
+    def __len__(self) -> int:
+        return len(self.formulas)
+
+    def fractions_of(self, row: int) -> dict[str, float]:
+        """Atomic fractions of the labelled elements of one material."""
+        part = slice(self.offsets[row], self.offsets[row + 1])
+        return {
+            ELEMENTS[label]: float(fraction)
+            for label, fraction in zip(self.labels[part], self.fractions[part], strict=True)
+        }
+
+    def padded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and fractions as (n, most elements) arrays, filled with -1 and 0."""
+        counts = np.diff(self.offsets)
+        rows = np.repeat(np.arange(len(self)), counts)
+        columns = np.arange(len(self.labels)) - np.repeat(self.offsets[:-1], counts)
+        labels = np.full((len(self), counts.max(initial=0)), -1, dtype=np.int64)
+        fractions = np.zeros(labels.shape, dtype=np.float32)
+        labels[rows, columns] = self.labels
+        fractions[rows, columns] = self.fractions
+        return labels, fractions
+
+    def contains(self) -> np.ndarray:
+        """Which element is in which material, (n, 80) bool."""
+        present = np.zeros((len(self), len(ELEMENTS)), dtype=bool)
+        present[np.repeat(np.arange(len(self)), np.diff(self.offsets)), self.labels] = True
+        return present
+
+    def write(self, path: str | Path) -> None:
+        """Write the parsed table (formula, composition, origin), gzipped where it ends in .gz."""
+        write_table(path, zip(self.formulas, self.compositions, self.origins, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class QueryIndex:
+    """For every element the rows of the materials that hold it, one after the other.
+
+    The rows of element e are ``rows[offsets[e]:offsets[e + 1]]``; ``available[e]`` distinct ones
+    existed. An element without any material has an empty range: do not query it.
+    """
+
+    offsets: np.ndarray  # (81,) int64
+    rows: np.ndarray  # (k,) int64
+    available: np.ndarray  # (80,) int64
+    requested: int | None = None
+
+    def rows_of(self, element: str) -> np.ndarray:
+        """Rows of the materials that hold one element."""
+        label = ELEMENT_INDEX[element]
+        return self.rows[self.offsets[label] : self.offsets[label + 1]]
+
+    def drawn_with_replacement(self) -> dict[str, int]:
+        """Elements with fewer materials than requested, and how many they have."""
+        short = np.flatnonzero(self.available < (self.requested or 0))
+        return {ELEMENTS[label]: int(self.available[label]) for label in short}
+
+
+# --- sources ------------------------------------------------------------------------------------
+
+
+def load_materials(source: str | Path = "embedded", *, api_key: str | None = None) -> Materials:
+    """Materials from the embedded list, a CSV file or the Materials Project.
+
+    ``source``: 'embedded', 'mp' (key in ``api_key`` or the environment variable MP_API_KEY), or the
+    path of a .csv or .csv.gz file with a column ``formula``. A column ``composition`` beside it is
+    read as it stands; without it pymatgen parses the formulas (about a minute for 100,000 rows).
+    Materials without any of the 80 elements are left out, and equal reduced formulas are one.
+    """
+    if str(source) == "embedded":
+        table = resources.files("coreloss") / "data" / "compounds.csv.gz"
+        return make_materials(_read_rows(table.read_bytes(), "compounds.csv.gz"), source="embedded")
+    if str(source) == "mp":
+        formulas = fetch_materials_project(api_key=api_key)
+        return make_materials(parse_formulas(formulas, origin="mp"), source="mp")
+    path = Path(source)
+    if not path.is_file():
+        raise ValueError(f"materials: no file {str(path)!r}; use 'embedded', 'mp' or a .csv[.gz]")
+    return make_materials(_read_rows(path.read_bytes(), path.name), source=str(path))
+
+
+def make_materials(rows: Iterable[tuple[str, str, str]], *, source: str) -> Materials:
+    """Materials from (reduced formula, composition text, origin) rows; see load_materials."""
+    kept: dict[str, tuple[str, str]] = {}
+    offsets, labels, fractions = [0], [], []
+    for formula, text, origin in rows:
+        amounts = read_composition(text)
+        labelled = {e: n for e, n in amounts.items() if e in ELEMENT_INDEX}
+        if not labelled or formula in kept:
+            continue
+        total = sum(amounts.values())
+        kept[formula] = (text, origin)
+        labels.extend(ELEMENT_INDEX[element] for element in labelled)
+        fractions.extend(amount / total for amount in labelled.values())
+        offsets.append(len(labels))
+    if not kept:
+        raise ValueError(f"materials: {source} holds no material with one of the 80 elements")
+    return Materials(
+        formulas=tuple(kept),
+        compositions=tuple(text for text, _ in kept.values()),
+        origins=tuple(origin for _, origin in kept.values()),
+        source=source,
+        offsets=np.array(offsets, dtype=np.int64),
+        labels=np.array(labels, dtype=np.int64),
+        fractions=np.array(fractions, dtype=np.float32),
+    )
+
+
+def parse_formulas(formulas: Iterable[str], *, origin: str) -> list[tuple[str, str, str]]:
+    """Rows of a parsed table from formulas; unreadable ones are an error that names them."""
+    return [(*reduce_formula(formula), origin) for formula in formulas]
+
+
+def fetch_materials_project(
+    *, api_key: str | None = None, energy_above_hull_ev: float = 0.1, client=None
+) -> list[str]:
+    """Formulas of the Materials Project up to an energy above the hull [eV/atom].
+
+    ``client`` is an open MPRester (or a stand-in); by default one is made from the key.
+    """
+    if client is None:
+        client = _materials_project_client(api_key or os.environ.get("MP_API_KEY"))
+    documents = client.materials.summary.search(
+        energy_above_hull=(0, energy_above_hull_ev), fields=["formula_pretty"]
+    )
+    return sorted({document.formula_pretty for document in documents})
+
+
+def _materials_project_client(api_key: str | None):
+    if not api_key:
+        raise ValueError(
+            "Materials Project: no API key; pass api_key or set MP_API_KEY (free at "
+            "https://materialsproject.org/api), or use the source 'embedded' or a CSV file"
+        )
+    try:
+        from mp_api.client import MPRester
+    except ImportError as error:
+        raise ValueError(
+            "Materials Project: the package mp-api is not installed; pip install 'coreloss[mp]'"
+        ) from error
+    return MPRester(api_key)
+
+
+def _read_rows(data: bytes, name: str) -> list[tuple[str, str, str]]:
+    """Rows of a parsed table, or of a list of formulas that pymatgen parses."""
+    try:
+        text = (gzip.decompress(data) if name.endswith(".gz") else data).decode("utf-8-sig")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise ValueError(f"materials: {name} is not a readable CSV file ({error})") from error
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    reader = csv.DictReader(lines)
+    fields = reader.fieldnames or []
+    if "formula" not in fields:
+        raise ValueError(f"materials: {name} has no column 'formula' in its first line: {fields}")
+    if "composition" in fields:
+        return [(row["formula"], row["composition"], row.get("origin") or name) for row in reader]
+    return parse_formulas((row["formula"] for row in reader), origin=name)
+
+
+def write_table(
+    path: str | Path, rows: Iterable[tuple[str, str, str]], *, header: str = ""
+) -> None:
+    """Write a parsed table; gzipped without a time stamp, so that equal tables are equal files."""
+    text = io.StringIO()
+    text.write(header)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("formula", "composition", "origin"))
+    writer.writerows(rows)
+    data = text.getvalue().encode()
+    if str(path).endswith(".gz"):
+        data = gzip.compress(data, compresslevel=9, mtime=0)
+    Path(path).write_bytes(data)
+
+
+# --- splits and queries -------------------------------------------------------------------------
+
+
+def split_materials(
+    materials: Materials, *, seed: int, fractions: Sequence[float] = SPLIT_FRACTIONS
+) -> dict[str, np.ndarray]:
+    """Rows of the training, validation and test materials.
+
+    The split of a material depends on the seed and its reduced formula only (BLAKE2b hash), so a
+    formula lies in one split, whatever the source it comes from or the size of the list: what was
+    trained with the embedded list never meets its training formulas in the test split of another.
+    """
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
+        raise ValueError(f"fractions {tuple(fractions)}: give three shares >= 0 that add up to 1")
+    draws = np.array([_uniform_hash(formula, seed) for formula in materials.formulas])
+    assignment = np.searchsorted(np.cumsum(fractions)[:2], draws, side="right")
+    return {name: np.flatnonzero(assignment == i) for i, name in enumerate(SPLITS)}
+
+
+def _uniform_hash(formula: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the formula and the seed alone."""
+    digest = hashlib.blake2b(f"{seed}:{formula}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def query_table(
+    materials: Materials, rows: np.ndarray, *, per_element: int | None = None, seed: int = 0
+) -> QueryIndex:
+    """The materials of one split by element, all of them or a fixed number for each element.
+
+    ``per_element`` materials are drawn for each element (the paper: 1400 for training, 300 for
+    validation and for test), with replacement where an element has fewer; which ones is in
+    :meth:`QueryIndex.drawn_with_replacement`.
+    """
+    if per_element is not None and per_element < 1:
+        raise ValueError(f"per_element {per_element}: give at least 1, or None for all materials")
+    present = materials.contains()[rows]
+    generator = np.random.default_rng(seed)
+    picked = []
+    for label in range(len(ELEMENTS)):
+        own = np.asarray(rows, dtype=np.int64)[present[:, label]]
+        if per_element is not None and len(own):
+            own = generator.choice(own, per_element, replace=len(own) < per_element)
+        picked.append(own)
+    return QueryIndex(
+        offsets=np.concatenate([[0], np.cumsum([len(own) for own in picked])]).astype(np.int64),
+        rows=np.concatenate(picked).astype(np.int64),
+        available=present.sum(axis=0).astype(np.int64),
+        requested=per_element,
+    )
+
+
+def compare_materials(a: Materials, b: Materials) -> dict[str, object]:
+    """How far two lists are from each other, as arrays ordered (a, b).
+
+    ``element_share`` (2, 80): share of the materials that hold an element. ``cooccurrence``
+    (2, 80, 80): share that hold both. ``*_cosine``: cosine of the two vectors, off the diagonal for
+    pairs. ``n_elements`` (2, 9): share with 1, 2, ... 9 or more labelled elements. ``oxide_share``
+    (2,): share with oxygen and another labelled element. ``shared_formulas`` and
+    ``share_in_other`` (2,): formulas in both lists, as a number and as a share of each.
+    """
+    tables = [materials.contains().astype(np.float32) for materials in (a, b)]
+    pairs = np.stack([table.T @ table / len(table) for table in tables])
+    upper = np.triu_indices(len(ELEMENTS), k=1)
+    shared = len(set(a.formulas) & set(b.formulas))
+    counts = [table.sum(axis=1).astype(int) for table in tables]
+    oxygen = ELEMENT_INDEX["O"]
+    return {
+        "element_share": np.stack([table.mean(axis=0) for table in tables]),
+        "cooccurrence": pairs,
+        "element_cosine": _cosine(tables[0].mean(axis=0), tables[1].mean(axis=0)),
+        "cooccurrence_cosine": _cosine(pairs[0][upper], pairs[1][upper]),
+        "n_elements": np.stack([_histogram(count) for count in counts]),
+        "oxide_share": np.array(
+            [
+                np.mean((table[:, oxygen] > 0) & (n > 1))
+                for table, n in zip(tables, counts, strict=True)
+            ]
+        ),
+        "shared_formulas": shared,
+        "share_in_other": np.array([shared / len(a), shared / len(b)]),
+        "pairs": _pair_table(pairs, upper),
+    }
+
+
+def _pair_table(pairs: np.ndarray, upper: tuple[np.ndarray, np.ndarray], top: int = 20) -> list:
+    """The pairs whose co-occurrence differs most: (element, element, share in a, share in b)."""
+    order = np.argsort(-np.abs(pairs[0][upper] - pairs[1][upper]))[:top]
+    return [
+        (ELEMENTS[i], ELEMENTS[j], float(pairs[0, i, j]), float(pairs[1, i, j]))
+        for i, j in zip(upper[0][order], upper[1][order], strict=True)
+    ]
+
+
+def _histogram(counts: np.ndarray) -> np.ndarray:
+    return np.bincount(np.clip(counts, 1, 9), minlength=10)[1:] / len(counts)
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
