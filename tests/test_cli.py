@@ -299,10 +299,73 @@ def test_evaluate_on_measured_files(run, fake_model, tmp_path):
 
 def test_evaluate_without_data_is_one_line(run, fake_model, monkeypatch, tmp_path):
     monkeypatch.setenv("CORELOSS_DATA_DIR", str(tmp_path))
-    for options in ((), ("--experimental", tmp_path), ("--benchmark", tmp_path / "no.h5")):
+    for options in ((), ("--experimental", tmp_path)):
         code, _, err = run("evaluate", *options)
         assert code == 2
         assert one_line(err)
+
+
+def test_simulate_then_evaluate_the_set(run, fake_model, tmp_path):
+    target = tmp_path / "set.h5"
+    code, out, err = run("simulate", target, "--n", 20, "--seed", 3)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{target}: 20 spectra, sha256 ")
+    code, out, _ = run("evaluate", "--benchmark", target)
+    assert code == 0
+    assert "simulated, all" in out
+    assert "SNR 10..30" in out
+    assert "…" not in out
+    code, out, _ = run("evaluate", "--benchmark", target, "--json", "-")
+    (found,) = json.loads(out)
+    assert found["scores"][0]["n"] == 20
+    code, _, err = run("evaluate", "--benchmark", tmp_path / "nothing.h5")
+    assert code == 2
+    assert one_line(err)
+
+
+def test_summary_of_the_shipped_gos_tables(run):
+    code, out, _ = run("gos", "info", "--json", "-")
+    assert code == 0
+    assert len(json.loads(out)["elements"]) == 80
+    code, out, _ = run("gos", "info")
+    assert code == 0
+    assert "whole-shell" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("gos", "info", "nothing.gosh"),
+        ("gos", "fetch", "nonsense"),
+        ("train", "run", "--spectra", 3),
+        ("train", "run", "--materials", "nothing.csv"),
+        ("simulate", "set.h5", "--n", 0),
+        ("simulate", "set.h5", "--n", 5, "--split", "all"),
+        ("materials", "nothing.csv", "out.csv"),
+    ],
+)
+def test_bad_arguments_of_the_other_commands(run, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert one_line(err), err
+
+
+def test_train_hands_its_options_over(run, tmp_path, monkeypatch):
+    seen = {}
+
+    def train(config, *, out_dir, resume):
+        seen.update(config=config, out_dir=out_dir, resume=resume)
+        return out_dir
+
+    monkeypatch.setattr("coreloss.train.train", train)
+    options = ("--spectra", 2048, "--minutes", 5, "--seed", 7, "--learning-rate", 1e-3, "--fresh")
+    code, out, _ = run("train", tmp_path / "run", *options)
+    assert (code, out) == (0, f"{tmp_path / 'run'}\n")
+    config = seen["config"]
+    assert (config.spectra, config.minutes, config.seed) == (2048, 5, 7)
+    assert config.learning_rate == 1e-3
+    assert (seen["out_dir"], seen["resume"]) == (tmp_path / "run", False)
 
 
 def test_installed_command_in_a_process_of_its_own(tmp_path):

@@ -255,20 +255,6 @@ def test_temperature_is_recovered(temperature):
     assert found == pytest.approx(temperature, rel=0.02)
 
 
-def test_decisions_of_a_card():
-    generator = np.random.default_rng(13)
-    logits = generator.normal(-2, 3, (5000, 5))
-    present = generator.random(logits.shape) < 1 / (1 + np.exp(-logits))
-    found = calibrate.decisions(2 * logits, present)
-    assert found["temperature"] == pytest.approx(2.0, rel=0.05)
-    p = 1 / (1 + np.exp(-2 * logits / found["temperature"]))
-    at = evaluate.scores(present, p, threshold=found["present_threshold"], subset="s")
-    assert at.precision == pytest.approx(at.recall, abs=2e-3)
-    missed = (p[present] < found["absent_threshold"]).mean()
-    assert 0.015 < missed <= 0.02
-    assert found["absent_threshold"] < found["present_threshold"]
-
-
 def test_confusion_of_single_element_spectra():
     present = np.eye(3)[[0, 0, 1]]
     probability = np.array([[0.9, 0.6, 0.1], [0.9, 0.1, 0.1], [0.1, 0.2, 0.8]])

@@ -84,26 +84,6 @@ def reliability(present, probability, *, n_bins: int = 10, counted=None) -> Reli
     return Reliability(bin_edges, mean_probability, observed, count, ece)
 
 
-def decisions(logits, present, *, counted=None, miss_rate: float = 0.02) -> dict[str, float]:
-    """The three numbers a model card needs: temperature, present and absent threshold.
-
-    Present from where precision equals recall; absent below the probability that at most
-    ``miss_rate`` of the elements that are there stay under. Both hold for the probabilities
-    sigmoid(logits / temperature).
-    """
-    temperature = fit_temperature(logits, present, counted=counted)
-    probability = expit(as_array(logits).astype(float) / temperature)
-    present_threshold = threshold_precision_equals_recall(present, probability, counted=counted)
-    absent_threshold = threshold_for_miss_rate(
-        present, probability, miss_rate=miss_rate, counted=counted
-    )
-    return {
-        "temperature": temperature,
-        "present_threshold": present_threshold,
-        "absent_threshold": min(absent_threshold, present_threshold),
-    }
-
-
 def fit_temperature(logits, present, *, counted=None) -> float:
     """Temperature T that minimises the cross-entropy of sigmoid(logits / T) (Guo et al. 2017).
 

@@ -241,19 +241,20 @@ def gos_info(
     json_target: JsonTarget = None,
 ) -> None:
     """Say what a .gosh file holds."""
+    from dataclasses import asdict
+
     from coreloss.gos import gos_info as info_of
-    from coreloss.report import gos_table
 
     info = info_of(file)
     if json_target is not None:
-        _write_json(info, json_target)
+        _write_json(asdict(info), json_target)
     if json_target != "-":
-        _show(gos_table(info))
+        typer.echo(info)
 
 
 @gos_app.command("fetch")
 def gos_fetch(
-    name: Annotated[str, typer.Argument(help="Published library to download.")],
+    name: Annotated[str, typer.Argument(help="'dft' (Segger et al.) or 'dirac' (Zhang et al.).")],
 ) -> None:
     """Download published tables into the cache, check them, and print where they are."""
     from coreloss.gos import fetch_published

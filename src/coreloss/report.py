@@ -19,7 +19,6 @@ SCORE_COLUMNS = {
     "precision": "Prec.",
     "recall": "Recall",
     "exact_match_ratio": "EMR",
-    "macro_f1": "macro",
     "average_precision": "AP",
 }
 
@@ -92,8 +91,8 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     """Scores by subset, and each measured spectrum with what was missed or falsely found."""
     threshold = evaluation.scores[0].threshold
     title = f"{evaluation.model}, threshold {threshold:.3f}"
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for name in ("Subset", "Spectra", "Positives", *SCORE_COLUMNS.values()):
+    table = Table(title=title, box=box.SIMPLE, pad_edge=False)
+    for name in ("Subset", "n", "Positives", *SCORE_COLUMNS.values()):
         table.add_column(name, no_wrap=True, justify="left" if name == "Subset" else "right")
     for part in evaluation.scores:
         numbers = [f"{getattr(part, name):.3f}" for name in SCORE_COLUMNS]
@@ -110,11 +109,3 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     for row in evaluation.spectra:
         spectra.add_row(row["id"], *(" ".join(row[k]) for k in ("present", "missed", "false")))
     return Group(table, note, spectra)
-
-
-def gos_table(info: dict) -> RenderableType:
-    """Contents of a GOS file."""
-    table = Table(show_header=False)
-    for name, value in info.items():
-        table.add_row(str(name), str(value))
-    return table
