@@ -1,7 +1,6 @@
 """The shipped GOS tables, their files in every supported layout, and the measured variant."""
 
 import csv
-import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -233,7 +232,7 @@ def test_reads_whole_shell_tables_of_the_published_layout(tmp_path):
     found = read_gosh(tmp_path / "sgk.gosh")["Ti", "L23"]
     np.testing.assert_allclose(found.gos_per_ev, t.gos_per_ev, rtol=1e-6)
     assert found.onset_ev == t.onset_ev
-    assert gos_info(tmp_path / "sgk.gosh")["whole-shell tables"]
+    assert gos_info(tmp_path / "sgk.gosh").whole_shell
 
 
 def test_reads_subshell_tables_of_the_published_layout(tmp_path):
@@ -252,18 +251,16 @@ def test_reads_subshell_tables_of_the_published_layout(tmp_path):
         [np.interp(found.free_energy_ev, t.free_energy_ev, row) for row in t.gos_per_ev]
     )
     np.testing.assert_allclose(found.gos_per_ev, wanted, rtol=1e-5, atol=1e-12)
-    assert gos_info(tmp_path / "dirac.gosh")["whole-shell tables"]
+    assert gos_info(tmp_path / "dirac.gosh").whole_shell
 
 
 def test_whole_shell_check_sees_a_wrong_factor(tmp_path):
     gos.write_gosh(tmp_path / "off.gosh", [small_table(scale=1.5), small_table("Fe", scale=1.5)])
     info = gos_info(tmp_path / "off.gosh")
-    assert info["ratio to built-in at +200 eV"] == pytest.approx(1.5, rel=1e-3)
-    assert info["whole-shell tables"] is False
-    own = gos_info()
-    assert own["ratio to built-in at +200 eV"] == 1.0
-    assert own["tables"] == len(edge_shells())
-    json.dumps(own)
+    assert info.ratio_to_builtin == pytest.approx(1.5, rel=1e-3)
+    assert info.whole_shell is False
+    assert "NOT whole-shell" in str(info)
+    assert "1.000 x the built-in" in str(gos_info())
 
 
 def test_exspy_reads_the_shipped_file():

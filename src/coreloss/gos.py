@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUILTIN_GOSH",
+    "GosInfo",
     "GosTable",
     "bound_oscillator_strengths",
     "build_library",
@@ -178,7 +179,39 @@ def _computed(jobs: dict[str, list[EdgeShell]], n_jobs: int) -> Iterator[list[Go
         yield from (future.result() for future in as_completed(futures))
 
 
-def gos_info(path: str | Path | None = None) -> dict[str, object]:
+@dataclass(frozen=True)
+class GosInfo:
+    """Summary of a `.gosh` file; ``ratio_to_builtin`` is the median over the shared shells."""
+
+    path: str
+    name: str
+    n_tables: int
+    n_measured: int
+    elements: tuple[str, ...]
+    shells: tuple[str, ...]
+    q_per_angstrom: tuple[float, float]
+    free_energy_ev: tuple[float, float]
+    ratio_to_builtin: float | None
+    whole_shell: bool | None
+
+    def __str__(self) -> str:
+        ratio = "no shell shared with the built-in table"
+        if self.ratio_to_builtin is not None:
+            kind = "whole-shell tables" if self.whole_shell else "NOT whole-shell tables"
+            ratio = f"{self.ratio_to_builtin:.3f} x the built-in df/dE at +200 eV: {kind}"
+        return "\n".join(
+            [
+                f"{self.path}: {self.name}",
+                f"  {self.n_tables} shells of {len(self.elements)} elements, "
+                f"{self.n_measured} with a measured variant; {' '.join(self.shells)}",
+                "  q {:.3g} to {:.3g} 1/Angstrom".format(*self.q_per_angstrom)
+                + ", free energies {:.3g} to {:.4g} eV".format(*self.free_energy_ev),
+                f"  {ratio}",
+            ]
+        )
+
+
+def gos_info(path: str | Path | None = None) -> GosInfo:
     """Summary of a `.gosh` file (None: the shipped one), with the whole-shell check.
 
     The check compares df/dE at the smallest momentum transfer and 200 eV above the onset with the
@@ -199,20 +232,20 @@ def gos_info(path: str | Path | None = None) -> dict[str, object]:
         for key, table in tables.items()
         if (known := builtin.get(key)) and table.free_energy_ev[-1] >= CHECK_ENERGY_EV
     ]
-    ratio = round(float(np.median(ratios)), 4) if ratios else None
+    ratio = float(np.median(ratios)) if ratios else None
     known = {shell for _, shell in tables}
-    return {
-        "file": str(path),
-        "name": name,
-        "tables": len(tables),
-        "measured variants": sum(table.measured is not None for table in tables.values()),
-        "elements": " ".join(dict.fromkeys(element for element, _ in tables)),
-        "shells": " ".join(shell for shell in SHELLS if shell in known),
-        "q [1/Angstrom]": _span(tables, "q_per_angstrom"),
-        "free energy [eV]": _span(tables, "free_energy_ev"),
-        "ratio to built-in at +200 eV": ratio,
-        "whole-shell tables": None if ratio is None else abs(ratio - 1) < WHOLE_SHELL_TOLERANCE,
-    }
+    return GosInfo(
+        path=str(path),
+        name=name,
+        n_tables=len(tables),
+        n_measured=sum(table.measured is not None for table in tables.values()),
+        elements=tuple(dict.fromkeys(element for element, _ in tables)),
+        shells=tuple(shell for shell in SHELLS if shell in known),
+        q_per_angstrom=_span(tables, "q_per_angstrom"),
+        free_energy_ev=_span(tables, "free_energy_ev"),
+        ratio_to_builtin=ratio,
+        whole_shell=None if ratio is None else abs(ratio - 1) < WHOLE_SHELL_TOLERANCE,
+    )
 
 
 def optical_strength_per_ev(table: GosTable, free_energy_ev: float) -> float:
@@ -220,9 +253,9 @@ def optical_strength_per_ev(table: GosTable, free_energy_ev: float) -> float:
     return float(np.interp(free_energy_ev, table.free_energy_ev, table.gos_per_ev[0]))
 
 
-def _span(tables: dict[tuple[str, str], GosTable], field: str) -> list[float]:
+def _span(tables: dict[tuple[str, str], GosTable], field: str) -> tuple[float, float]:
     arrays = [getattr(table, field) for table in tables.values()]
-    return [float(f"{x:.4g}") for x in (min(a[0] for a in arrays), max(a[-1] for a in arrays))]
+    return float(min(a[0] for a in arrays)), float(max(a[-1] for a in arrays))
 
 
 def fetch_published(name: str, folder: str | Path | None = None) -> Path:
