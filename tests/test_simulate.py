@@ -54,6 +54,7 @@ def test_the_number_of_threads_does_not_matter(simulator, batch):
 
 def test_counts_are_finite_and_stay_inside_the_window(batch):
     assert torch.isfinite(batch.counts).all()
+    assert torch.isfinite(batch.snr).all()
     assert (batch.counts >= 0).all()
     assert (batch.counts[~batch.mask] == 0).all()
     assert (batch.counts.sum(1) > 0).all()

@@ -124,17 +124,20 @@ def white_line_areas_ev(shells: Sequence[EdgeShell]) -> np.ndarray:
     Shells whose tables follow measured photoabsorption hold their resonances already; K shells
     have `resonances`.
     """
-    frozen, core_hole = (bound_oscillator_strengths(state) for state in ("frozen", "core_hole"))
+    strengths = [bound_oscillator_strengths(state) for state in ("frozen", "core_hole")]
+    strength = {key: sum(f[key] for f in strengths) / 2 for key in strengths[0]}
+    # Full shells of the atom that have one hole in the common cation, like the elements before.
+    strength["Cu", "L23"] = strength["Ni", "L23"] / 2  # Cu2+ d9, Ni d8
+    strength["Yb", "M45"] = strength["Tm", "M45"]  # Yb3+ f13, Tm f13
     tables = read_gosh()
     energy = np.arange(HEIGHT_EV[0], HEIGHT_EV[1] + 1)
     areas = np.zeros(len(shells))
     for i, edge in enumerate(shells):
         key = (edge.element, edge.shell)
         table = tables[key]
-        if key in frozen and edge.shell != "K" and table.measured is None:
-            strength = (frozen[key] + core_hole[key]) / 2
+        if key in strength and edge.shell != "K" and table.measured is None:
             height = np.interp(energy, table.free_energy_ev, table.gos_per_ev[0]).mean()
-            areas[i] = strength / height
+            areas[i] = strength[key] / height
     return areas
 
 

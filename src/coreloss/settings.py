@@ -48,7 +48,7 @@ class SimulationSettings:
     fine_structure_height: Range = (0.02, 1.5)  # log-uniform scale of the peaks, edge height = 1
     strong_peak_probability: float = 0.03  # one peak of 1..10 edge heights (Annys et al.)
     resonance_probability: float = 0.75  # pi* and sigma* of B, C, N, O, F K
-    white_line_factor: Range = (0.2, 1.3)  # uniform, times the vacancy-weighted bound strength
+    white_line_factor: Range = (0.15, 1.5)  # uniform, times the vacancy-weighted bound strength
 
     # Low loss: single-scattering plasmons between those of alkali metals and diamond; thickness up
     # to where core-loss spectra are still recorded.

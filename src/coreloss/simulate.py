@@ -396,12 +396,13 @@ class Simulator:
         s = self.settings
         lo = pairs.onset_ev
         hi = (lo + s.signal_width_ev).minimum(window_hi[pairs.spectrum])
-        cumulative = F.pad(expected.cumsum(1), (1, 0))
+        cumulative = F.pad(expected.cumsum(1, dtype=torch.float64), (1, 0))
         lo_channel = lo.long().clamp(0, N_CHANNELS - 1)
         hi_channel = hi.long().clamp(0, N_CHANNELS - 1)
         total = cumulative[pairs.spectrum, hi_channel] - cumulative[pairs.spectrum, lo_channel]
+        total = total.clamp(min=0).float()
         signal = (pairs.height * (hi - lo).clamp(min=0) + peak_area) * scale[pairs.spectrum]
-        signal = signal.clamp(min=0).minimum(total.clamp(min=0))
+        signal = signal.clamp(min=0).minimum(total)
         rest = total - signal
         noise = (signal + _EGERTON_H * rest + (s.background_knowledge * rest) ** 2).sqrt()
         ratio = signal / noise.clamp(min=1e-6)

@@ -32,7 +32,7 @@ class EdgeNetConfig:
     blocks: int = 2
     kernel: int = 5
     dim: int = 48
-    heads: int = 4
+    heads: int = 2
     layers: int = 2
     offsets_ev: tuple[int, ...] = (
         *(-96, -64, -44, -30, -22, -16, -12, -8, -5, -2),
