@@ -6,7 +6,7 @@ import re
 import warnings
 from math import gcd
 
-_TOKEN = re.compile(r"([A-Z][a-z]?)([0-9.eE+-]+)")
+_TOKEN = re.compile(r"([A-Z][a-z]?)([0-9]+(?:\.[0-9]*)?)")
 
 
 def reduce_formula(formula: str) -> tuple[str, str]:

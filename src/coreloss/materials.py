@@ -218,7 +218,9 @@ def _read_rows(data: bytes, name: str) -> list[tuple[str, str, str]]:
     if "formula" not in fields:
         raise ValueError(f"materials: {name} has no column 'formula' in its first line: {fields}")
     if "composition" in fields:
-        return [(row["formula"], row["composition"], row.get("origin") or name) for row in reader]
+        return [
+            (row["formula"], row["composition"] or "", row.get("origin") or name) for row in reader
+        ]
     return parse_formulas((row["formula"] for row in reader), origin=name)
 
 
