@@ -107,6 +107,7 @@ def train(config: TrainConfig, *, out_dir: str | Path, resume: bool = True) -> P
     """
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
+    origin = provenance(config.device)  # of the code that runs, not of what is there at the end
     stream, validation_stream = simulators(config)
     validation = validation_stream.batch(0, config.validation_spectra)
     model = new_model(config)
@@ -141,7 +142,7 @@ def train(config: TrainConfig, *, out_dir: str | Path, resume: bool = True) -> P
         _save(out_dir / CHECKPOINT, config, model, average, optimiser, seen, elapsed)
     row = _report(config, average, validation, seen, elapsed, running)
     _append(out_dir / LOG, row)
-    export(average, config, row, validation, out_dir)
+    export(average, config, row, validation, origin=origin, out_dir=out_dir)
     return out_dir
 
 
@@ -205,7 +206,9 @@ def decisions(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
     }
 
 
-def export(weights: dict, config: TrainConfig, row: dict, validation: Batch, out_dir: Path) -> None:
+def export(
+    weights: dict, config: TrainConfig, row: dict, validation: Batch, *, origin: dict, out_dir: Path
+) -> None:
     """Write averaged weights and their card, what `identify.load_model` reads."""
     model = new_model(config)
     model.load_state_dict(weights)
@@ -219,7 +222,7 @@ def export(weights: dict, config: TrainConfig, row: dict, validation: Batch, out
         **decisions(model, validation),
         "validation": row,
         "training": {k: v for k, v in asdict(config).items() if k != "model"},
-        "provenance": provenance(config.device),
+        "provenance": origin,
     }
     with replacing(out_dir / "card.json") as path:
         path.write_text(json.dumps(card, indent=1) + "\n")
