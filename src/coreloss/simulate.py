@@ -15,20 +15,14 @@ from coreloss import near_edge, scattering
 from coreloss.axis import N_CHANNELS, energy_ev
 from coreloss.cross_section import CrossSectionBank, default_bank
 from coreloss.detector import record
-from coreloss.edges import (
-    ELEMENTS,
-    MARGIN_AFTER_EV,
-    MARGIN_BEFORE_EV,
-    edge_shells,
-    observable_elements,
-)
+from coreloss.edges import ELEMENTS, observable_elements
 from coreloss.materials import Materials, QueryIndex
 from coreloss.sampling import chance, generator_for, log_uniform, normal, pick, uniform
 from coreloss.settings import SimulationSettings
+from coreloss.simulate_specimen import Pairs, Window, draw_pairs, draw_specimen, draw_window
+from coreloss.simulate_tables import MaterialTables, ShellTables, shifted_row
 
 BLOCK = 512
-SHIFT_STEP_EV = 0.5
-MAX_SHIFT_STEPS = 8
 _EGERTON_H = 10.0
 
 
@@ -67,33 +61,6 @@ def concatenate(batches) -> Batch:
     return Batch(*(torch.cat([getattr(b, f.name) for b in batches]) for f in fields(Batch)))
 
 
-@dataclass(frozen=True)
-class Specimen:
-    """What a block of spectra is taken of: element indices and amounts, (B, k); -1 pads."""
-
-    elements: torch.Tensor
-    amounts: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """All (spectrum, edge shell) pairs of a block, ordered by spectrum; P pairs.
-
-    spectrum, shell, element : (P,) long; onset_ev : (P,), shifted
-    coefficients : (P, rank), of the cross-section rows; shift_step : (P,) long
-    height : (P,), mean cross-section past the onset; inside : (P,) bool, onset in the window
-    """
-
-    spectrum: torch.Tensor
-    shell: torch.Tensor
-    element: torch.Tensor
-    onset_ev: torch.Tensor
-    shift_step: torch.Tensor
-    coefficients: torch.Tensor
-    height: torch.Tensor
-    inside: torch.Tensor
-
-
 class Simulator:
     """Numbered stream of simulated spectra.
 
@@ -119,9 +86,8 @@ class Simulator:
         self.seed = seed
         self.device = device
         self.energy_ev = energy_ev().to(device)
-        self._load_materials(materials, queries)
-        self._load_shells()
-        self._load_bank(bank or default_bank())
+        self.materials = MaterialTables.build(materials, queries, device=device)
+        self.shells = ShellTables.build(bank or default_bank(), device=device)
 
     def batch(self, start: int, n: int) -> Batch:
         """Spectra `start` to `start + n - 1` of the stream."""
@@ -135,175 +101,31 @@ class Simulator:
     def block(self, number: int) -> Batch:
         """Block `number` of `BLOCK` spectra, computed as a whole."""
         generator = generator_for(self.seed, number, device=self.device)
-        query, window_lo, window_hi = self._windows(generator)
-        specimen = self._specimen(query, generator)
-        pairs = self._pairs(specimen, window_lo, window_hi, generator)
+        window = draw_window(BLOCK, self.shells, self.materials, self.settings, generator=generator)
+        specimen = draw_specimen(window.query, self.materials, self.settings, generator=generator)
+        pairs = draw_pairs(specimen, window, self.shells, self.settings, generator=generator)
         edges, peak_area = self._edges(pairs, generator)
         edges = self._scatter(edges, generator)
-        mask = (self.energy_ev >= window_lo[:, None]) & (self.energy_ev <= window_hi[:, None])
+        mask = window.mask(self.energy_ev)
         expected, scale = self._with_background(edges, pairs, mask, generator)
-        snr = self._snr(expected * mask, pairs, peak_area, scale, window_hi)
+        snr = self._snr(expected * mask, pairs, peak_area, scale, window)
         counts = self._record(expected, generator) * mask
-        observable = observable_elements(window_lo, window_hi)
-        amount = torch.zeros(BLOCK, len(ELEMENTS) + 1, device=self.device)
-        amount.scatter_add_(1, specimen.elements % (len(ELEMENTS) + 1), specimen.amounts)
-        amount = amount[:, :-1]
+        observable = observable_elements(window.lo_ev, window.hi_ev)
+        amount = specimen.amount_per_element()
         present = (amount > 0) & observable
-        return Batch(
-            counts,
-            mask,
-            present,
-            observable,
-            snr * present,
-            amount / amount.sum(1, keepdim=True),
-        )
-
-    # -- constant tables ------------------------------------------------------------------------
-
-    def _load_materials(self, materials: Materials, queries: QueryIndex) -> None:
-        labels, fractions = materials.padded()
-        self._material_elements = torch.as_tensor(labels).to(self.device)
-        self._material_amounts = torch.as_tensor(fractions).to(self.device)
-        self._query_offsets = torch.as_tensor(queries.offsets).to(self.device)
-        self._query_rows = torch.as_tensor(queries.rows).to(self.device)
-        self._queried = (self._query_offsets.diff() > 0).nonzero().squeeze(1)
-
-    def _load_shells(self) -> None:
-        shells = edge_shells()
-        index = {symbol: i for i, symbol in enumerate(ELEMENTS)}
-        of_element = [[] for _ in ELEMENTS]
-        sets_of_element = [[] for _ in ELEMENTS]
-        for i, shell in enumerate(shells):
-            of_element[index[shell.element]].append(i)
-            if shell.role == "identifying":
-                sets_of_element[index[shell.element]].append(i)
-        self._shells_of_element = _padded(of_element, self.device)
-        self._sets_of_element = _padded(sets_of_element, self.device)
-        self._onset_ev = _tensor([shell.onset_ev for shell in shells], self.device)
-        self._identifying = _tensor([shell.role == "identifying" for shell in shells], self.device)
-        self._resonant = _tensor(
-            [s.shell == "K" and s.element in near_edge.RESONANT_ELEMENTS for s in shells],
-            self.device,
-        )
-        self._offset_ev = _tensor([_two(shell.offsets_ev) for shell in shells], self.device)
-        self._ratio = _tensor([_two(shell.ratios) for shell in shells], self.device)
-        self._bound_area_ev = _tensor(near_edge.white_line_areas_ev(shells), self.device)
-
-    def _load_bank(self, bank: CrossSectionBank) -> None:
-        self._bank = bank.to(self.device)
-        rows = self._bank.rows
-        steps = torch.arange(-MAX_SHIFT_STEPS, MAX_SHIFT_STEPS + 1) * SHIFT_STEP_EV
-        shifted = torch.stack([_shift(rows, float(shift)) for shift in steps], 2)
-        self._n_channels = rows.shape[-1]
-        self._rows = shifted.reshape(-1, self._n_channels)
-        past = torch.arange(self._n_channels, device=self.device) - self._onset_ev[:, None]
-        near = ((past >= near_edge.HEIGHT_EV[0]) & (past <= near_edge.HEIGHT_EV[1])).to(rows.dtype)
-        self._height_rows = torch.einsum("sre,se->sr", rows, near / near.sum(1, keepdim=True))
+        return Batch(counts, mask, present, observable, snr * present, amount)
 
     # -- the steps, in the order of the physics -------------------------------------------------
 
-    def _windows(self, generator):
-        """Query element, first and last energy of the window: an edge set of the query fits in."""
-        s = self.settings
-        query = self._draw_element(generator)
-        sets = self._sets_of_element[query]
-        chosen = sets.gather(1, pick(sets >= 0, generator=generator)[:, None]).squeeze(1)
-        onset = self._onset_ev[chosen]
-        width = log_uniform((BLOCK,), s.window_width_ev, generator=generator)
-        wide = chance((BLOCK,), s.wide_window_probability, generator=generator)
-        wide_width = uniform((BLOCK,), (1000.0, s.window_width_ev[1]), generator=generator)
-        width = torch.where(wide, wide_width, width)
-        last = (onset - MARGIN_BEFORE_EV).floor()
-        first = (onset + MARGIN_AFTER_EV - width).clamp(min=s.window_start_min_ev)
-        lo = uniform((BLOCK,), (first.minimum(last), last), generator=generator).floor()
-        hi = (lo + width).floor().maximum((onset + MARGIN_AFTER_EV).ceil())
-        return query, lo, hi.clamp(max=N_CHANNELS - 1)
-
-    def _specimen(self, query, generator) -> Specimen:
-        """A compound of the query element, perhaps a second phase, a carbon film, an oxide."""
-        s = self.settings
-        first = self._draw_material(query, generator)
-        second = self._draw_material(self._draw_element(generator), generator)
-        has_second = chance((BLOCK,), s.second_phase_probability, generator=generator)
-        second_amount = log_uniform((BLOCK,), (0.1, 3.0), generator=generator) * has_second
-        parts = [(self._material_elements[first], self._material_amounts[first])]
-        parts.append(
-            (
-                self._material_elements[second],
-                self._material_amounts[second] * second_amount[:, None],
-            )
-        )
-        for symbol, probability in (("C", s.carbon_probability), ("O", s.oxygen_probability)):
-            has = chance((BLOCK, 1), probability, generator=generator)
-            amount = log_uniform((BLOCK, 1), s.contamination_amount, generator=generator) * has
-            parts.append((torch.full_like(query, ELEMENTS.index(symbol))[:, None], amount))
-        elements = torch.cat([part[0] for part in parts], 1)
-        amounts = torch.cat([part[1] for part in parts], 1)
-        elements = torch.where(amounts > 0, elements, -1)
-        return Specimen(elements.long(), amounts.float())
-
-    def _draw_element(self, generator):
-        n = len(self._queried)
-        return self._queried[torch.randint(n, (BLOCK,), generator=generator, device=self.device)]
-
-    def _draw_material(self, element, generator):
-        first, past = self._query_offsets[element], self._query_offsets[element + 1]
-        position = uniform((len(element),), (0.0, 1.0), generator=generator)
-        return self._query_rows[
-            first + (position * (past - first)).long().minimum(past - first - 1)
-        ]
-
-    def _pairs(self, specimen: Specimen, window_lo, window_hi, generator) -> Pairs:
-        """Cross-sections of all shells of all elements below the end of the window."""
-        s = self.settings
-        beam = (
-            uniform((BLOCK,), s.beam_energy_kev, generator=generator),
-            uniform((BLOCK,), s.convergence_mrad, generator=generator),
-            log_uniform((BLOCK,), s.collection_mrad, generator=generator),
-        )
-        element_shift = normal(specimen.elements.shape, s.chemical_shift_ev, generator=generator)
-        shells = self._shells_of_element[specimen.elements.clamp(min=0)]  # (B, k, s)
-        valid = (specimen.elements >= 0)[:, :, None] & (shells >= 0)
-        valid &= self._onset_ev[shells] < window_hi[:, None, None]
-        spectrum, slot, _ = valid.nonzero(as_tuple=True)
-        shell = shells[valid]
-        n = len(shell)
-        shift = element_shift[spectrum, slot]
-        shift = shift + normal((n,), s.shell_shift_ev, generator=generator)
-        step = (shift / SHIFT_STEP_EV).round().long().clamp(-MAX_SHIFT_STEPS, MAX_SHIFT_STEPS)
-        error = normal((n,), s.cross_section_error, generator=generator).exp()
-        weight = specimen.amounts[spectrum, slot] * error
-        coefficients = self._bank.coefficients(*(value[spectrum] for value in beam), shell=shell)
-        coefficients = coefficients * weight[:, None]
-        onset = self._onset_ev[shell] + step * SHIFT_STEP_EV
-        tabulated = self._onset_ev[shell]
-        inside = (tabulated >= window_lo[spectrum] + MARGIN_BEFORE_EV) & (
-            tabulated <= window_hi[spectrum] - MARGIN_AFTER_EV
-        )
-        height = (coefficients * self._height_rows[shell]).sum(1).clamp(min=0)
-        return Pairs(
-            spectrum,
-            shell,
-            specimen.elements[spectrum, slot],
-            onset,
-            step,
-            coefficients,
-            height,
-            inside,
-        )
-
     def _edges(self, pairs: Pairs, generator):
         """Sum of all edges with their near-edge structure, (B, n), and the peak area per pair."""
-        rank = pairs.coefficients.shape[1]
-        n_steps = 2 * MAX_SHIFT_STEPS + 1
-        rank_index = torch.arange(rank, device=self.device)
-        row = (pairs.shell[:, None] * rank + rank_index) * n_steps
-        row = row + (pairs.shift_step + MAX_SHIFT_STEPS)[:, None]
+        rank, n_channels = pairs.coefficients.shape[1], self.shells.shifted_rows.shape[1]
+        row = shifted_row(pairs.shell, pairs.shift_step, rank)
         per_spectrum = torch.bincount(pairs.spectrum, minlength=BLOCK) * rank
         offsets = per_spectrum.cumsum(0) - per_spectrum
         edges = F.embedding_bag(
             row.reshape(-1),
-            self._rows,
+            self.shells.shifted_rows,
             offsets,
             per_sample_weights=pairs.coefficients.reshape(-1),
             mode="sum",
@@ -315,23 +137,23 @@ class Simulator:
             values = values * pairs.height[peaks.edge, None]
             area.index_add_(0, peaks.edge, values.sum(1))
             channel = first[:, None] + torch.arange(scattering.STRIP_CHANNELS, device=self.device)
-            values = values * ((channel >= 0) & (channel < self._n_channels))
-            channel = channel.clamp(0, self._n_channels - 1)
-            index = pairs.spectrum[peaks.edge, None] * self._n_channels + channel
+            values = values * ((channel >= 0) & (channel < n_channels))
+            channel = channel.clamp(0, n_channels - 1)
+            index = pairs.spectrum[peaks.edge, None] * n_channels + channel
             flat.scatter_add_(0, index.reshape(-1), values.reshape(-1))
         return edges.clamp_(min=0), area
 
     def _near_edge(self, pairs: Pairs, generator) -> list[near_edge.Peaks]:
-        s = self.settings
-        shell = pairs.shell
+        s, tables, shell = self.settings, self.shells, pairs.shell
+        resonant = tables.resonant[shell]
         return [
             near_edge.generic_peaks(pairs.onset_ev, s, generator=generator),
-            near_edge.resonances(pairs.onset_ev, self._resonant[shell], s, generator=generator),
+            near_edge.resonances(pairs.onset_ev, resonant, s, generator=generator),
             near_edge.white_lines(
                 pairs.onset_ev,
-                self._bound_area_ev[shell],
-                self._offset_ev[shell],
-                self._ratio[shell],
+                tables.bound_area_ev[shell],
+                tables.offset_ev[shell],
+                tables.ratio[shell],
                 s,
                 generator=generator,
             ),
@@ -361,13 +183,13 @@ class Simulator:
     def _with_background(self, edges, pairs: Pairs, mask, generator):
         """Background and dose: expected electrons (B, 3072) and their scale (B,)."""
         s = self.settings
-        inside = torch.zeros(BLOCK, int(self._max_pairs(pairs)), device=self.device)
-        rank_in_spectrum = _position_in_group(pairs.spectrum, BLOCK)
-        usable = pairs.inside & self._identifying[pairs.shell] & (pairs.height > 0)
-        inside[pairs.spectrum, rank_in_spectrum] = usable.float()
-        chosen = pick(inside > 0, generator=generator)
         count = torch.bincount(pairs.spectrum, minlength=BLOCK)
-        pair = count.cumsum(0) - count + chosen
+        first = count.cumsum(0) - count
+        number = torch.arange(len(pairs.spectrum), device=self.device) - first[pairs.spectrum]
+        candidates = torch.zeros(BLOCK, int(count.max()), dtype=torch.bool, device=self.device)
+        usable = pairs.inside & self.shells.identifying[pairs.shell] & (pairs.height > 0)
+        candidates[pairs.spectrum, number] = usable
+        pair = first + pick(candidates, generator=generator)
         jump = log_uniform((BLOCK,), s.jump_ratio, generator=generator)
         onset = pairs.onset_ev[pair]
         exponent = uniform((BLOCK,), s.background_exponent, generator=generator)
@@ -388,14 +210,11 @@ class Simulator:
         scale = log_uniform((BLOCK,), s.mean_counts, generator=generator) / mean
         return expected * scale[:, None], scale
 
-    def _max_pairs(self, pairs: Pairs) -> torch.Tensor:
-        return torch.bincount(pairs.spectrum, minlength=BLOCK).max()
-
-    def _snr(self, expected, pairs: Pairs, peak_area, scale, window_hi):
+    def _snr(self, expected, pairs: Pairs, peak_area, scale, window: Window):
         """Signal-to-noise ratio of the best edge set of each element, (B, 80)."""
         s = self.settings
         lo = pairs.onset_ev
-        hi = (lo + s.signal_width_ev).minimum(window_hi[pairs.spectrum])
+        hi = (lo + s.signal_width_ev).minimum(window.hi_ev[pairs.spectrum])
         cumulative = F.pad(expected.cumsum(1, dtype=torch.float64), (1, 0))
         lo_channel = lo.long().clamp(0, N_CHANNELS - 1)
         hi_channel = hi.long().clamp(0, N_CHANNELS - 1)
@@ -406,7 +225,7 @@ class Simulator:
         rest = total - signal
         noise = (signal + _EGERTON_H * rest + (s.background_knowledge * rest) ** 2).sqrt()
         ratio = signal / noise.clamp(min=1e-6)
-        counts = pairs.inside & self._identifying[pairs.shell]
+        counts = pairs.inside & self.shells.identifying[pairs.shell]
         index = pairs.spectrum * len(ELEMENTS) + pairs.element
         best = torch.zeros(BLOCK * len(ELEMENTS), device=self.device)
         best.scatter_reduce_(0, index, ratio * counts, "amax")
@@ -428,36 +247,3 @@ class Simulator:
             bin_factor=torch.where(coarse, factor, 1),
             generator=generator,
         ).clamp_(min=0)
-
-
-def _tensor(values, device) -> torch.Tensor:
-    tensor = torch.as_tensor(values, device=device)
-    return tensor.float() if tensor.dtype == torch.float64 else tensor
-
-
-def _padded(lists, device) -> torch.Tensor:
-    """(len(lists), longest) long tensor, -1 where a list has ended."""
-    longest = max(map(len, lists))
-    return torch.tensor([row + [-1] * (longest - len(row)) for row in lists], device=device)
-
-
-def _two(values) -> list[float]:
-    return [float(value) for value in (*values, 0.0, 0.0)[:2]]
-
-
-def _position_in_group(group: torch.Tensor, n_groups: int) -> torch.Tensor:
-    """Running number of each entry within its group; `group` is sorted."""
-    count = torch.bincount(group, minlength=n_groups)
-    first = count.cumsum(0) - count
-    return torch.arange(len(group), device=group.device) - first[group]
-
-
-def _shift(rows: torch.Tensor, shift_ev: float) -> torch.Tensor:
-    """Rows moved up in energy by `shift_ev`, linear between channels, the first value repeated."""
-    whole = int(shift_ev // 1)
-    fraction = shift_ev - whole
-    n = rows.shape[-1]
-    channel = torch.arange(n, device=rows.device) - whole
-    upper = rows[..., channel.clamp(0, n - 1)]
-    lower = rows[..., (channel - 1).clamp(0, n - 1)]
-    return (1 - fraction) * upper + fraction * lower
