@@ -68,19 +68,28 @@ def resonances(onset_ev, resonant, settings: SimulationSettings, *, generator) -
     """pi* and sigma* peaks of light-element K edges, for the edges where `resonant` is true.
 
     pi* 0.3..7 eV and sigma* 4..18 eV above the onset, 0.8..4.5 eV wide, up to 8 edge heights:
-    the span of boron nitride, nitrogen gas, graphite, carbonates and oxides.
+    the span of boron nitride, nitrogen gas, graphite, carbonates and oxides. In half of them the
+    smooth edge begins only towards sigma*, as in bonded layers: a dip takes away what is before.
     """
     keep = resonant & chance(onset_ev.shape, settings.resonance_probability, generator=generator)
     edge = keep.nonzero().squeeze(1)
     n = len(edge)
     pi_star = uniform((n, 1), (0.3, 7.0), generator=generator)
     sigma_star = uniform((n, 2), (4.0, 18.0), generator=generator)
-    position = torch.cat([pi_star, sigma_star], 1)
     fwhm = uniform((n, 3), (0.8, 4.5), generator=generator)
     fwhm[:, 1:] *= uniform((n, 2), (1.0, 2.5), generator=generator)
     height = log_uniform((n, 3), (0.1, 8.0), generator=generator)
     height[:, 1:] *= 0.4
-    return Peaks(edge, onset_ev[edge], position, fwhm, height)
+    delay = sigma_star.min(1, keepdim=True).values
+    depth = uniform((n, 1), (0.2, 0.9), generator=generator)
+    depth = depth * chance((n, 1), 0.5, generator=generator)
+    return Peaks(
+        edge,
+        onset_ev[edge],
+        torch.cat([pi_star, sigma_star, delay / 2], 1),
+        torch.cat([fwhm, delay], 1),
+        torch.cat([height, -depth], 1),
+    )
 
 
 def white_lines(

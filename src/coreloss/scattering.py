@@ -42,8 +42,8 @@ def low_loss_transfer(
     ``thickness_mfp``, ``zero_loss_fwhm_ev`` and ``shift_ev`` (batch,); the plasmons (batch, m) with
     energy, full width at half maximum and share of the single scattering (rows add up to 1).
     ``plasmon_shape``: ``drude`` (E >= 0 only, sampled) or ``lorentzian`` (closed form).
-    ``zero_loss_shape``: ``lorentzian`` or ``gaussian``. A shift by a fraction of a channel moves
-    the band-limited signal, so structure sharper than a channel rings.
+    ``zero_loss_shape``: ``lorentzian`` or ``gaussian``. A shift by a fraction of a channel
+    interpolates linearly between two channels.
     """
     _check_low_loss(thickness_mfp, plasmon_width_ev, plasmon_share, zero_loss_fwhm_ev)
     like = {"dtype": thickness_mfp.dtype, "device": thickness_mfp.device}
@@ -51,18 +51,25 @@ def low_loss_transfer(
     single = _single_scattering(
         omega, plasmon_energy_ev, plasmon_width_ev, plasmon_share, plasmon_shape, n_fft
     )
-    if zero_loss_shape == "lorentzian":
-        damping = zero_loss_fwhm_ev[:, None] * omega / 2
-    elif zero_loss_shape == "gaussian":
-        damping = (zero_loss_fwhm_ev[:, None] * omega) ** 2 / (16 * math.log(2))
-    else:
-        raise ValueError(
-            f"zero-loss shape is {zero_loss_shape!r}; choose 'lorentzian' or 'gaussian'"
-        )
-    t = thickness_mfp[:, None]
-    real = t * (single.real - 1) - damping
-    phase = t * single.imag - omega * shift_ev[:, None]
-    return torch.polar(torch.exp(real), phase)
+    zero_loss = _zero_loss(omega, zero_loss_fwhm_ev[:, None], zero_loss_shape)
+    # A shift by a fraction of a channel is two taps, as linear interpolation: a pure phase would
+    # ring, and next to an edge a thousand times stronger the ringing is all there is.
+    t, whole = thickness_mfp[:, None], shift_ev.floor()[:, None]
+    part = shift_ev[:, None] - whole
+    taps = torch.complex(1 - part + part * omega.cos(), -part * omega.sin())
+    magnitude = torch.exp(t * (single.real - 1)) * zero_loss
+    return torch.polar(magnitude, t * single.imag - omega * whole) * taps
+
+
+def _zero_loss(omega, fwhm_ev, shape: str) -> torch.Tensor:
+    """Transform of a zero-loss peak of area 1, sampled once per channel."""
+    if shape == "lorentzian":
+        # The sum of exp(-fwhm |w + 2 pi k| / 2) over all aliases k: smooth at the last frequency.
+        half = fwhm_ev / 2
+        return torch.cosh(half * (math.pi - omega)) / torch.cosh(half * math.pi)
+    if shape == "gaussian":
+        return torch.exp(-((fwhm_ev * omega) ** 2) / (16 * math.log(2)))
+    raise ValueError(f"zero-loss shape is {shape!r}; choose 'lorentzian' or 'gaussian'")
 
 
 def _check_low_loss(thickness_mfp, plasmon_width_ev, plasmon_share, zero_loss_fwhm_ev) -> None:
