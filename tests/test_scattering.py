@@ -93,14 +93,27 @@ def test_convolution_preserves_area_and_shifts():
     assert thick.sum(1).tolist() == pytest.approx(spectrum.sum(1).tolist(), rel=1e-3)
 
 
-def test_a_fractional_shift_moves_a_smooth_peak():
+def test_a_fractional_shift_moves_the_centre_of_a_peak():
     channel = torch.arange(3136, **DOUBLE)
     gauss = torch.exp(-(((channel - 400) / 5) ** 2))[None]
     moved = sc.convolve(
         gauss, sc.low_loss_transfer(**parameters(thickness_mfp=[0.0], shift_ev=[0.37]))
-    )
+    )[0]
+    assert float(moved.sum() / gauss.sum()) == pytest.approx(1, abs=1e-12)
+    assert float((moved * channel).sum() / moved.sum()) == pytest.approx(400.37, abs=1e-9)
     expected = torch.exp(-(((channel - 400.37) / 5) ** 2))
-    torch.testing.assert_close(moved[0], expected, rtol=0, atol=1e-9)
+    torch.testing.assert_close(moved, expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5, -2.3])
+def test_a_sharp_edge_does_not_ring(shift):
+    """Far from a strong step nothing alternates from channel to channel."""
+    step = torch.zeros(1, 3136, **DOUBLE)
+    step[0, 100:] = 1.0
+    p = parameters(thickness_mfp=[0.5], shift_ev=[shift], zero_loss_fwhm_ev=[0.5])
+    far = sc.convolve(step, sc.low_loss_transfer(**p))[0, 600:2500]
+    alternating = (far[2:] - 2 * far[1:-1] + far[:-2]).abs().max()
+    assert float(alternating) < 1e-7
 
 
 def test_nothing_from_the_end_of_the_axis_comes_back_at_its_start():
