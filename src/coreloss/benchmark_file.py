@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import torch
 
 from coreloss.axis import N_CHANNELS
 from coreloss.edges import ELEMENTS
+from coreloss.files import replacing
 
 FORMAT = "coreloss benchmark"
 FORMAT_VERSION = 1
@@ -92,18 +92,10 @@ def write_benchmark(
     ValueError
         When there are no batches, or a mask is not one window, or counts exceed 32 bits.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"{path.parent}: no such folder; create it first")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with h5py.File(partial, "w") as file:
-            attributes = _attributes(config, seed, provenance)
-            file.attrs.update(attributes)
-            file.attrs["sha256"] = digest = _write_rows(file, batches, attributes)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        attributes = _attributes(config, seed, provenance)
+        file.attrs.update(attributes)
+        file.attrs["sha256"] = digest = _write_rows(file, batches, attributes)
     return digest
 
 

@@ -9,13 +9,14 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+
+from coreloss.files import replacing
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -210,14 +211,10 @@ def materials(
     out: Annotated[Path, typer.Argument(help="Table to write, .csv or .csv.gz.")],
 ) -> None:
     """Parse a list of formulas once, into a table that loads in a second."""
-    from coreloss.materials import load_materials, write_table
+    from coreloss.materials import load_materials
 
     loaded = load_materials(source)
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.absolute().parent) as folder:
-        whole = Path(folder) / out.name
-        write_table(whole, zip(loaded.formulas, loaded.compositions, loaded.origins, strict=True))
-        os.replace(whole, out)
+    loaded.write(out)
     typer.echo(f"{out}: {len(loaded)} materials")
 
 
@@ -286,8 +283,6 @@ def _show(renderable: Any) -> None:
 
 
 def _write_json(content: Any, target: str) -> None:
-    from coreloss.files import replacing
-
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     if target == "-":
         typer.echo(text, nl=False)
@@ -297,7 +292,6 @@ def _write_json(content: Any, target: str) -> None:
 
 
 def _save_figure(results: Sequence, target: Path) -> None:
-    from coreloss.files import replacing
     from coreloss.plot import draw_results
 
     figure = draw_results(results)

@@ -28,6 +28,7 @@ from safetensors.torch import save_file
 
 from coreloss.axis import N_CHANNELS
 from coreloss.edges import EdgeShell, edge_shells
+from coreloss.files import replacing
 from coreloss.gos import BUILTIN_GOSH, GosTable, read_gosh
 from coreloss.gos_integral import (
     TableStack,
@@ -208,17 +209,11 @@ class CrossSectionBank:
 
     def save(self, path: str | Path, *, key: str = "") -> None:
         """Write to a safetensors file (temporary, then renamed); ``key`` names its sources."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         tensors = {"rows": self.rows, "log_scale": self.log_scale, "shape": self.shape}
-        try:
+        with replacing(path) as temporary:
             save_file(
                 {k: v.cpu().contiguous() for k, v in tensors.items()}, temporary, {"key": key}
             )
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path, *, key: str | None = None) -> CrossSectionBank:

@@ -9,7 +9,6 @@ project adds ``/<element>/<table>/measured``, which other readers do not look at
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ import h5py
 import numpy as np
 
 from coreloss.edges import SHELLS, edge_shells, occupancy_ratio, quantum_numbers
+from coreloss.files import replacing
 
 BUILTIN_GOSH = Path(__file__).parent / "data" / "gos.gosh"
 PER_METRE = 1e10  # 1/Angstrom in 1/m
@@ -89,19 +89,13 @@ def write_gosh(
 
     ``metadata``: replaces attributes of /metadata (name, data_version, authors, license, message).
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with h5py.File(temporary, "w", libver="earliest") as file:
-            _write_header(file, metadata or {})
-            for table in tables:
-                group = file.create_group(f"{table.element}/{table_name(table.shell)}")
-                _write_table(group, table)
-                if table.measured is not None:
-                    _write_table(group.create_group("measured"), table.measured)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
+        _write_header(file, metadata or {})
+        for table in tables:
+            group = file.create_group(f"{table.element}/{table_name(table.shell)}")
+            _write_table(group, table)
+            if table.measured is not None:
+                _write_table(group.create_group("measured"), table.measured)
 
 
 def _write_header(file: h5py.File, metadata: Mapping[str, str]) -> None:

@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
+from coreloss.files import replacing
 from coreloss.formulas import composition, read_composition, reduce_formula
 
 __all__ = [  # composition is part of this module's interface
@@ -236,7 +237,8 @@ def write_table(
     data = text.getvalue().encode()
     if str(path).endswith(".gz"):
         data = gzip.compress(data, compresslevel=9, mtime=0)
-    Path(path).write_bytes(data)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 # --- splits and queries -------------------------------------------------------------------------
