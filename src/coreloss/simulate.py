@@ -13,14 +13,19 @@ import torch.nn.functional as F
 
 from coreloss import near_edge, scattering
 from coreloss.axis import N_CHANNELS, energy_ev
-from coreloss.cross_section import CrossSectionBank, default_bank
+from coreloss.cross_section import CrossSectionBank
 from coreloss.detector import record
 from coreloss.edges import ELEMENTS, observable_elements
 from coreloss.materials import Materials, QueryIndex
 from coreloss.sampling import chance, generator_for, log_uniform, normal, pick, uniform
 from coreloss.settings import SimulationSettings
 from coreloss.simulate_specimen import Pairs, Window, draw_pairs, draw_specimen, draw_window
-from coreloss.simulate_tables import MaterialTables, ShellTables, shifted_row
+from coreloss.simulate_tables import (
+    MaterialTables,
+    ShellTables,
+    default_shells,
+    shifted_row,
+)
 
 BLOCK = 512
 _EGERTON_H = 10.0
@@ -87,7 +92,7 @@ class Simulator:
         self.device = device
         self.energy_ev = energy_ev().to(device)
         self.materials = MaterialTables.build(materials, queries, device=device)
-        self.shells = ShellTables.build(bank or default_bank(), device=device)
+        self.shells = ShellTables.build(bank, device=device) if bank else default_shells(device)
 
     def batch(self, start: int, n: int) -> Batch:
         """Spectra `start` to `start + n - 1` of the stream."""

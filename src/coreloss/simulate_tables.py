@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
 from coreloss import near_edge
-from coreloss.cross_section import CrossSectionBank
+from coreloss.cross_section import CrossSectionBank, default_bank
 from coreloss.edges import ELEMENTS, edge_shells
 from coreloss.materials import Materials, QueryIndex
 
@@ -63,6 +64,12 @@ class ShellTables:
             height_rows=_height_rows(bank.rows, onset_ev),
             shifted_rows=_shifted_rows(bank.rows),
         )
+
+
+@cache
+def default_shells(device: str) -> ShellTables:
+    """Tables of the shipped cross-sections, one for all simulators on a device."""
+    return ShellTables.build(default_bank(), device=device)
 
 
 def shifted_row(shell: torch.Tensor, shift_steps: torch.Tensor, rank: int) -> torch.Tensor:
