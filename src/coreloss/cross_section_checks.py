@@ -10,6 +10,7 @@ import csv
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -225,16 +226,15 @@ def measured_over_calculated(table: GosTable, *, window_ev: float = 50.0) -> flo
     return float(measured / calculated)
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown, first column left, the others right.
+def html_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table for notebooks and the book, in HTML.
 
-    >>> print(markdown_table(("edge", "eV"), [("C K", 284.0)]))
-    | edge | eV |
-    |:---|---:|
-    | C K | 284.0 |
+    >>> html_table(("edge", "eV"), [("C K", 284.0)])[-44:]
+    '<tr><td>C K</td><td>284.0</td></tr></table>'
     """
-    lines = [header, (":---", *["---:"] * (len(header) - 1)), *rows]
-    return "\n".join(
-        "| " + " | ".join(map(str, line)) + " |" if i != 1 else "|" + "|".join(line) + "|"
-        for i, line in enumerate(lines)
+    lines = [("th", header), *(("td", row) for row in rows)]
+    text = "".join(
+        "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in line) + "</tr>"
+        for tag, line in lines
     )
+    return f'<table class="table" style="width: auto">{text}</table>'
