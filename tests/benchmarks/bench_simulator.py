@@ -1,0 +1,55 @@
+"""Simulator throughput beside eXSpy and pyEELSMODEL, written to book/results/throughput.json.
+
+python tests/benchmarks/bench_simulator.py [--n 4096] [--n-peers 12] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from coreloss.benchmark_throughput import throughput
+
+RESULTS = Path(__file__).resolve().parents[2] / "book" / "results" / "throughput.json"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what was measured; packages that are missing are left out."""
+    found = {"python": platform.python_version()}
+    for name in ("torch", "numpy", "exspy", "pyEELSMODEL"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def processor() -> str:
+    """Name of the processor where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=4096)
+    parser.add_argument("--n-peers", type=int, default=12)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    result = throughput(n=args.n, n_peers=args.n_peers, repeats=args.repeats)
+    result |= {"processor": processor(), "versions": versions()}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    part = args.out.with_suffix(".part")
+    part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    part.replace(args.out)
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
