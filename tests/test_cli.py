@@ -202,6 +202,30 @@ def test_truncated_measured_files(run, tmp_path, fake_model, suffix):
         assert one_line(err)
 
 
+def test_missing_values_outside_the_window_are_no_problem(run, tmp_path, fake_model):
+    counts = COUNTS.copy()
+    counts[:40] = np.nan
+    path = tmp_path / "holes.csv"
+    path.write_text(table(ENERGY_EV, counts))
+    code, out, err = run("identify", path, "--json", "-")
+    assert (code, out) == (2, "")
+    assert one_line(err)
+    assert "for instance 370..749.5 eV" in err
+    code, out, err = run("identify", path, "--window", 370, 750, "--json", "-")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["spectra"][0]["warnings"] == []
+
+
+@pytest.mark.parametrize("option", ["--json", "--plot"])
+def test_target_that_cannot_be_written_is_one_line(run, good, tmp_path, fake_model, option):
+    (tmp_path / "folder.png").mkdir()
+    for target in (tmp_path / "folder.png", good / "below.png"):
+        code, out, err = run("identify", good, option, target)
+        assert (code, out) == (2, "")
+        assert one_line(err)
+        assert f"{target}: " in err
+
+
 def test_a_bad_file_does_not_stop_the_good_ones(run, good, tmp_path, fake_model):
     code, out, err = run("identify", tmp_path / "missing.csv", good, "--json", "-")
     assert code == 2

@@ -143,6 +143,33 @@ def test_warnings(model, spectrum, words):
     assert any(words in warning for warning in identify(spectrum, model=model).warnings)
 
 
+def test_missing_values_count_in_the_window_only(model):
+    whole = background(m=2)
+    counts = whole.counts.copy()
+    counts[:, :40] = np.nan
+    holed = Spectrum(whole.energy_ev, counts)
+    with pytest.raises(ValueError, match=r"between 350 and 369\.5 eV are NaN"):
+        identify(holed, model=model)
+    assert identify(holed, model=model, window_ev=(370, 750)).warnings == ()
+    with pytest.raises(ValueError, match="NaN"):
+        identify(holed, model=model, window_ev=(370, 750), shift_ev=10)
+    counts[1, 300] = np.nan
+    (warning,) = identify(holed, model=model, window_ev=(370, 750)).warnings
+    assert warning.startswith("1 of 1522 values was missing")
+
+
+def test_zero_loss_and_negative_counts_are_warned_of_once(model, tmp_path):
+    energy = np.arange(-20.0, 400.0)
+    counts = 1e6 * np.exp(-(energy**2)) + 1e4 * (energy + 30) ** -1.0 - 60
+    path = tmp_path / "low.csv"
+    np.savetxt(path, np.transpose([energy, counts]), header="eV counts")
+    spectrum = read_spectrum(path)
+    zero_loss, negative = identify(spectrum, model=model).warnings
+    assert "zero-loss" in zero_loss
+    assert "negative" in negative
+    assert identify(spectrum, model=model, window_ev=(50, 130)).warnings == ()
+
+
 def test_window_without_data_is_refused(model):
     with pytest.raises(ValueError, match=r"1000\.\.1200"):
         identify(background(), model=model, window_ev=(1000, 1200))

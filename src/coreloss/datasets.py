@@ -162,10 +162,14 @@ def load_record(record: ExperimentalRecord, directory: str | Path) -> Spectrum:
 
     The manifest fills in what the file does not say about the microscope.
     """
-    measured = read_spectrum(_experimental(directory) / record.file)
+    path = _experimental(directory) / record.file
+    measured = read_spectrum(path)
     names = ("beam_energy_kev", "convergence_mrad", "collection_mrad")
     known = {name: getattr(measured, name) or getattr(record, name) for name in names}
-    usable = measured.crop(record.usable_start_ev, record.usable_end_ev)
+    try:
+        usable = measured.crop(record.usable_start_ev, record.usable_end_ev).mended()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return replace(usable.shift(-record.energy_offset_ev), **known)
 
 

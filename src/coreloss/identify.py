@@ -192,13 +192,12 @@ def identify(
     Raises
     ------
     ValueError
-        When the window holds no data, or the model is unknown.
+        When the window holds no data or too many missing values, or the model is unknown.
     """
     loaded = model if isinstance(model, Model) else load_model(str(model))
-    used = spectrum if each else spectrum.sum()
-    used = used.shift(shift_ev) if shift_ev else used
-    if window_ev is not None:
-        used = used.crop(*window_ev)
+    used = spectrum.shift(shift_ev) if shift_ev else spectrum
+    used = (used if window_ev is None else used.crop(*window_ev)).mended()
+    used = used if each else used.sum()
     inputs = preprocess(used.counts, used.energy_ev)
     channels = torch.nonzero(inputs.mask[0]).squeeze(1)
     window = (float(channels[0]), float(channels[-1]))

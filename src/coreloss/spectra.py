@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.interpolate
@@ -12,8 +10,10 @@ import scipy.sparse
 import torch
 
 from coreloss.axis import N_CHANNELS
-from coreloss.spectra_io import read_raw
-from coreloss.spectra_repair import MIN_POINTS, MIN_SPAN_EV, RawSpectrum
+from coreloss.spectra_data import Spectrum, check_axis, window_slice
+from coreloss.spectra_io import read_spectrum
+
+__all__ = ["NetworkInput", "Spectrum", "normalise", "preprocess", "read_spectrum", "resample"]
 
 MIN_CHANNELS = 25
 """Fewest 1 eV channels that `preprocess` accepts."""
@@ -23,68 +23,6 @@ ON_GRID_EV = 1e-3
 """How far from whole eV the points of a 1 eV axis may lie and still need no resampling."""
 MEAN_FLOOR = 0.05
 """Below this share of the mean absolute value, the mean is noise and no longer sets the scale."""
-
-
-@dataclass(frozen=True, eq=False)
-class Spectrum:
-    """One spectrum or many on one energy axis.
-
-    ``energy_ev`` (n,) is ascending and uniform; ``counts`` (m, n) holds the spectra of a line scan
-    or map row by row and ``map_shape`` its shape, with ``prod(map_shape) == m``. What the file does
-    not say is None. ``warnings`` says what had to be mended or assumed.
-
-    Raises
-    ------
-    ValueError
-        When shapes disagree, values are not finite, or the axis is not ascending and uniform.
-    """
-
-    energy_ev: np.ndarray
-    counts: np.ndarray
-    beam_energy_kev: float | None = None
-    convergence_mrad: float | None = None
-    collection_mrad: float | None = None
-    title: str = ""
-    file: str | None = None
-    warnings: tuple[str, ...] = ()
-    map_shape: tuple[int, ...] = ()
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        energy = np.asarray(self.energy_ev, dtype=np.float64)
-        counts = np.atleast_2d(np.asarray(self.counts, dtype=np.float64))
-        counts = counts.reshape(-1, counts.shape[-1])
-        map_shape = tuple(self.map_shape) or ((len(counts),) if len(counts) > 1 else ())
-        _check_axis(energy, counts)
-        if np.prod(map_shape, dtype=int) != len(counts):
-            raise ValueError(f"map_shape {map_shape} does not hold {len(counts)} spectra")
-        object.__setattr__(self, "energy_ev", energy)
-        object.__setattr__(self, "counts", counts)
-        object.__setattr__(self, "map_shape", map_shape)
-
-    def __len__(self) -> int:
-        return len(self.counts)
-
-    @property
-    def dispersion_ev(self) -> float:
-        """Width of a channel in eV."""
-        return float((self.energy_ev[-1] - self.energy_ev[0]) / (len(self.energy_ev) - 1))
-
-    def crop(self, lo_ev: float, hi_ev: float) -> Spectrum:
-        """The channels whose centres lie in ``lo_ev <= E <= hi_ev``; ValueError if too few do."""
-        inside = _window(self.energy_ev, (lo_ev, hi_ev))
-        return replace(self, energy_ev=self.energy_ev[inside], counts=self.counts[:, inside])
-
-    def shift(self, de_ev: float) -> Spectrum:
-        """The same counts with ``de_ev`` added to every energy."""
-        if not np.isfinite(de_ev):
-            raise ValueError(f"shift is {de_ev} eV; allowed: a finite number of eV")
-        return replace(self, energy_ev=self.energy_ev + de_ev)
-
-    def sum(self) -> Spectrum:
-        """The sum of all spectra as one."""
-        total = self.counts.sum(axis=0, keepdims=True)
-        return replace(self, counts=total, map_shape=())
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,26 +37,6 @@ class NetworkInput:
 
     def __len__(self) -> int:
         return len(self.spectrum)
-
-
-def read_spectrum(path: str | Path, *, signal: int | str | None = None) -> Spectrum:
-    """Read a core-loss spectrum, line scan or map from a file.
-
-    Formats: Digital Micrograph (dm3, dm4), MSA/EMSA, HyperSpy (hspy), EMD, NeXus (nxs) and TIA
-    (ser), and text with the energy in the first column and spectra in the others (comma, semicolon,
-    tab or blanks; with or without header; decimal point or comma). ``signal`` (number or title)
-    chooses among several spectra in one file.
-
-    Energies end up in eV, ascending and uniform; single missing values are interpolated. What was
-    mended or assumed is in ``Spectrum.warnings``.
-
-    Raises
-    ------
-    ValueError
-        In one line, when the file is missing, empty, truncated, not a spectrum, or not in energy.
-    """
-    raw: RawSpectrum = read_raw(Path(path), signal=signal)
-    return Spectrum(**vars(raw))
 
 
 def preprocess(counts, energy_ev, window_ev: tuple[float, float] | None = None) -> NetworkInput:
@@ -148,10 +66,12 @@ def preprocess(counts, energy_ev, window_ev: tuple[float, float] | None = None) 
     """
     energy = np.asarray(energy_ev, dtype=np.float64)
     counts = np.atleast_2d(np.asarray(counts, dtype=np.float64))
-    _check_axis(energy, counts, min_points=2, min_span_ev=0.0)
+    check_axis(energy, counts, min_points=2, min_span_ev=0.0)
     if window_ev is not None:
-        inside = _window(energy, window_ev, min_points=2, min_span_ev=0.0)
+        inside = window_slice(energy, window_ev, min_points=2, min_span_ev=0.0)
         energy, counts = energy[inside], counts[:, inside]
+    if not np.isfinite(counts).all():
+        raise ValueError("counts hold NaN or infinity; crop them away or use Spectrum.mended()")
     measured = _without_padding(counts)
     per_ev, covered = resample(counts[:, measured], energy[measured])
     if covered.sum() < MIN_CHANNELS:
@@ -244,52 +164,3 @@ def _without_padding(counts: np.ndarray) -> slice:
     if stop - start < 2:
         raise ValueError("one value fills each end of the window; nothing was measured there")
     return slice(start, stop)
-
-
-def _window(
-    energy_ev: np.ndarray,
-    window_ev: tuple[float, float],
-    *,
-    min_points: int = MIN_POINTS,
-    min_span_ev: float = MIN_SPAN_EV,
-) -> slice:
-    lo, hi = map(float, window_ev)
-    covers = f"the spectrum covers {energy_ev[0]:g}..{energy_ev[-1]:g} eV"
-    if not lo < hi:
-        raise ValueError(f"window is {lo:g}..{hi:g} eV; its start must be below its end; {covers}")
-    tolerance = 1e-6 * (energy_ev[1] - energy_ev[0])
-    start = int(np.searchsorted(energy_ev, lo - tolerance, side="left"))
-    stop = int(np.searchsorted(energy_ev, hi + tolerance, side="right"))
-    span = energy_ev[stop - 1] - energy_ev[start] if stop > start else 0.0
-    if stop - start < min_points or span < min_span_ev:
-        raise ValueError(
-            f"window {lo:g}..{hi:g} eV holds {max(stop - start, 0)} channels over {span:g} eV; "
-            f"allowed: at least {min_points} channels and {min_span_ev:g} eV; {covers}"
-        )
-    return slice(start, stop)
-
-
-def _check_axis(
-    energy: np.ndarray,
-    counts: np.ndarray,
-    *,
-    min_points: int = MIN_POINTS,
-    min_span_ev: float = MIN_SPAN_EV,
-) -> None:
-    if energy.ndim != 1 or counts.ndim != 2 or energy.shape[0] != counts.shape[1]:
-        raise ValueError(
-            f"energies {energy.shape} and counts {counts.shape} do not fit; allowed: (n,) and "
-            "(n,) or (spectra, n)"
-        )
-    if not (np.isfinite(energy).all() and np.isfinite(counts).all()):
-        raise ValueError("energies or counts hold NaN or infinity; interpolate or crop them first")
-    span = float(np.ptp(energy)) if len(energy) else 0.0
-    if len(energy) < min_points or span < min_span_ev:
-        raise ValueError(
-            f"spectrum has {len(energy)} points over {span:g} eV; allowed: at least {min_points} "
-            f"points and {min_span_ev:g} eV"
-        )
-    step = (energy[-1] - energy[0]) / (len(energy) - 1)
-    line = energy[0] + step * np.arange(len(energy))
-    if step <= 0 or np.abs(energy - line).max() > 0.01 * step + 1e-9:
-        raise ValueError("energy axis is not ascending and uniform; resample it first")

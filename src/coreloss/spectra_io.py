@@ -1,4 +1,4 @@
-"""Files to arrays: formats, units and repairs. `coreloss.spectra.read_spectrum` is the way in."""
+"""Files to spectra: formats, units, axes and what they say about the microscope."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from coreloss.spectra_repair import RawSpectrum, finish
+from coreloss.spectra_data import Spectrum
+from coreloss.spectra_repair import check_extent, straighten
 from coreloss.spectra_text import TextTable, decode, parse_table
 
 READERS = {
@@ -37,8 +38,23 @@ INSTRUMENT = {
 }
 
 
-def read_raw(path: Path, *, signal: int | str | None = None) -> RawSpectrum:
-    """Read one file; ValueError, one line that begins with the file's name, when it cannot be."""
+def read_spectrum(path: str | Path, *, signal: int | str | None = None) -> Spectrum:
+    """Read a core-loss spectrum, line scan or map from a file.
+
+    Formats: Digital Micrograph (dm3, dm4), MSA/EMSA, HyperSpy (hspy), EMD, NeXus (nxs) and TIA
+    (ser), and text with the energy in the first column and spectra in the others (comma, semicolon,
+    tab or blanks; with or without header; decimal point or comma). ``signal`` (number or title)
+    chooses among several spectra in one file.
+
+    Energies end up in eV, ascending and uniform; missing values stay NaN, see `Spectrum.mended`.
+    What was mended or assumed is in ``Spectrum.warnings``.
+
+    Raises
+    ------
+    ValueError
+        In one line, when the file is missing, empty, truncated, not a spectrum, or not in energy.
+    """
+    path = Path(path)
     try:
         start = _first_bytes(path)
         suffix = path.suffix.lower()
@@ -77,7 +93,7 @@ def _first_bytes(path: Path) -> bytes:
     return start
 
 
-def _from_table(path: Path, signal: int | str | None) -> RawSpectrum:
+def _from_table(path: Path, signal: int | str | None) -> Spectrum:
     text = decode(path.read_bytes())
     if text is None:
         raise ValueError(f"is binary, not text, or damaged; allowed formats: {_formats()}")
@@ -86,7 +102,25 @@ def _from_table(path: Path, signal: int | str | None) -> RawSpectrum:
     table: TextTable = parse_table(text)
     notes = list(table.warnings)
     factor = _ev_per_unit(table.unit, "the first column", notes)
-    return finish(table.first * factor, table.others, notes, path, metadata={"format": "text"})
+    return _finish(table.first * factor, table.others, notes, path, metadata={"format": "text"})
+
+
+def _finish(
+    energy: np.ndarray, counts: np.ndarray, notes: list[str], path: Path, **details: Any
+) -> Spectrum:
+    """Ascending uniform axis, NaN for all that is missing, and notes on what was done."""
+    counts = np.asarray(counts, dtype=np.float64)
+    if len(energy) > 1 and np.all(np.diff(energy) < 0):
+        energy, counts = energy[::-1], counts[:, ::-1]
+    check_extent(energy)
+    finite = np.isfinite(counts)
+    if not finite.any():
+        raise ValueError(f"all {counts.size} values are NaN or infinite; allowed: finite counts")
+    if not finite.all():
+        counts = np.where(finite, counts, np.nan)
+    energy, counts = straighten(energy, counts, notes)
+    check_extent(energy)
+    return Spectrum(energy, counts, file=str(path), warnings=tuple(notes), **details)
 
 
 @contextlib.contextmanager
@@ -123,7 +157,7 @@ def _signals(path: Path, reader: str) -> list[dict[str, Any]]:
 
 def _choose(
     signals: list[dict[str, Any]], path: Path, reader: str, wanted: int | str | None
-) -> RawSpectrum:
+) -> Spectrum:
     """The signal asked for, or the one with an energy axis that starts highest (core loss)."""
     titles = [_title(item) for item in signals]
     if wanted is not None:
@@ -152,7 +186,7 @@ def _title(signal: dict[str, Any]) -> str:
     return str(signal.get("metadata", {}).get("General", {}).get("title") or "")
 
 
-def _from_signal(signal: dict[str, Any], path: Path, reader: str, notes: list[str]) -> RawSpectrum:
+def _from_signal(signal: dict[str, Any], path: Path, reader: str, notes: list[str]) -> Spectrum:
     kind = str(signal.get("metadata", {}).get("Signal", {}).get("signal_type") or "")
     if kind.upper().startswith(("EDS", "CL", "XRF", "WDS")):
         raise ValueError(f"signal type is {kind}; allowed: electron energy loss")
@@ -172,7 +206,7 @@ def _from_signal(signal: dict[str, Any], path: Path, reader: str, notes: list[st
     counts = np.moveaxis(data, which, -1)
     map_shape = counts.shape[:-1] if counts[..., 0].size > 1 else ()
     details = {"format": reader, "signal_type": kind, "axis_units": _unit(axes[which])}
-    return finish(
+    return _finish(
         energy,
         counts.reshape(-1, counts.shape[-1]),
         notes,

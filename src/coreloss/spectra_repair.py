@@ -1,10 +1,6 @@
-"""Repairs of measured spectra: uniform ascending axes and finite counts, each with a note."""
+"""Repairs of measured spectra: uniform axes and finite counts, each repair with a note."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,56 +10,16 @@ MIN_POINTS = 16
 """Fewest points of a spectrum."""
 MIN_SPAN_EV = 25.0
 """Narrowest spectrum: an edge needs this much beyond its onset."""
-ZERO_LOSS_EV = 20.0
-"""A spectrum that starts below this contains the zero loss or the first plasmon."""
 MAX_GAP_EV = 25.0
 """Widest gap between two points that interpolation may bridge."""
+MAX_MISSING = 0.01
+"""Largest share of the values of a spectrum that may be missing ..."""
+MAX_MISSING_RUN = 3
+"""... and how many of them in a row: more would hide or make an edge."""
 
 
-@dataclass(frozen=True, eq=False)
-class RawSpectrum:
-    """What a file holds, in the fields of `coreloss.spectra.Spectrum`."""
-
-    energy_ev: np.ndarray
-    counts: np.ndarray
-    beam_energy_kev: float | None = None
-    convergence_mrad: float | None = None
-    collection_mrad: float | None = None
-    title: str = ""
-    file: str | None = None
-    warnings: tuple[str, ...] = ()
-    map_shape: tuple[int, ...] = ()
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-
-def finish(
-    energy: np.ndarray, counts: np.ndarray, notes: list[str], path: Path, **details: Any
-) -> RawSpectrum:
-    """Ascending uniform axis, finite counts, and a note for whatever had to be done to them."""
-    counts = np.asarray(counts, dtype=np.float64)
-    if len(energy) > 1 and np.all(np.diff(energy) < 0):
-        energy, counts = energy[::-1], counts[:, ::-1]
-    _check_extent(energy)
-    energy, counts = mend_counts(energy, counts, notes)
-    energy, counts = straighten(energy, counts, notes)
-    _check_extent(energy)
-    negative = int((counts < 0).sum())
-    if negative:
-        notes.append(
-            f"{negative} of {counts.size} values are negative (dark level or background removed): "
-            "kept"
-        )
-    if energy[0] < ZERO_LOSS_EV:
-        notes.append(
-            f"starts at {energy[0]:g} eV, below {ZERO_LOSS_EV:g} eV: choose a window that leaves "
-            "out the zero loss and the plasmons"
-        )
-    return RawSpectrum(
-        energy_ev=energy, counts=counts, file=str(path), warnings=tuple(notes), **details
-    )
-
-
-def _check_extent(energy: np.ndarray) -> None:
+def check_extent(energy: np.ndarray) -> None:
+    """ValueError when an axis (n,) in eV is too short, too narrow or far from any core loss."""
     if len(energy) < MIN_POINTS:
         raise ValueError(f"too short: {len(energy)} points; allowed: at least {MIN_POINTS}")
     span = float(np.ptp(energy))
@@ -80,32 +36,65 @@ def _check_extent(energy: np.ndarray) -> None:
         )
 
 
-def mend_counts(
-    energy: np.ndarray, counts: np.ndarray, notes: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Counts without NaN or infinity: ends that all lack are cut, the rest is interpolated.
+def mend_counts(energy: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Counts without NaN or infinity, and notes on what was done.
 
-    ``energy`` (n,), ``counts`` (m, n). ValueError when more than half the values are missing; a
-    spectrum of a map that lacks all its values becomes zero.
+    ``energy`` (n,), ``counts`` (m, n). A missing value takes the line between its neighbours, at
+    the ends the value beside it. Among several spectra, one without any value becomes zero.
+
+    Raises
+    ------
+    ValueError
+        When a spectrum lacks more than 1 % of its values (one is always allowed), or more than 3
+        in a row.
+
+    >>> counts, notes = mend_counts(np.arange(5.0), np.array([[1.0, 2.0, np.nan, 4.0, 5.0]]))
+    >>> counts.tolist(), notes
+    ([[1.0, 2.0, 3.0, 4.0, 5.0]], ('1 of 5 values was missing: filled from its neighbours',))
     """
-    finite = np.isfinite(counts)
-    if finite.all():
-        return energy, counts
-    if finite.mean() < 0.5:
+    missing = ~np.isfinite(counts)
+    if not missing.any():
+        return counts, ()
+    blank = missing.all(axis=1)
+    if blank.all():
         raise ValueError(
-            f"{(~finite).sum()} of {finite.size} values are NaN or infinite; allowed: at most half"
+            f"all {counts.size} values are NaN or infinite over {energy[0]:g}..{energy[-1]:g} eV; "
+            "nothing was measured there"
         )
-    known = np.flatnonzero(finite.any(axis=0))
-    inside = slice(known[0], known[-1] + 1)
-    missing = int((~finite).sum())
-    energy, counts, finite = energy[inside], counts[:, inside].copy(), finite[:, inside]
-    for row in np.flatnonzero(~finite.all(axis=1)):
-        good = finite[row]
-        counts[row, ~good] = (
-            np.interp(energy[~good], energy[good], counts[row, good]) if good.any() else 0.0
-        )
-    notes.append(f"{missing} values were NaN or infinite: cut at the ends, interpolated inside")
-    return energy, counts
+    missing[blank] = False
+    _check_missing(energy, missing)
+    counts = counts.copy()
+    counts[blank] = 0.0
+    for row in np.flatnonzero(missing.any(axis=1)):
+        holes = missing[row]
+        counts[row, holes] = np.interp(energy[holes], energy[~holes], counts[row, ~holes])
+    notes = []
+    if n := int(missing.sum()):
+        was, whose = ("was", "its") if n == 1 else ("were", "their")
+        notes.append(f"{n} of {counts.size} values {was} missing: filled from {whose} neighbours")
+    if n := int(blank.sum()):
+        notes.append(f"{n} of {len(counts)} spectra without any value: taken as zero")
+    return counts, tuple(notes)
+
+
+def _check_missing(energy: np.ndarray, missing: np.ndarray) -> None:
+    allowed = max(1, int(MAX_MISSING * missing.shape[1]))
+    in_a_row = np.lib.stride_tricks.sliding_window_view(
+        np.pad(missing, ((0, 0), (0, MAX_MISSING_RUN))), MAX_MISSING_RUN + 1, axis=1
+    )
+    bad = (missing.sum(axis=1) > allowed) | in_a_row.all(axis=2).any(axis=1)
+    if not bad.any():
+        return
+    holes = energy[missing[bad].any(axis=0)]
+    complete = np.flatnonzero(np.pad(missing[bad].any(axis=0), 1, constant_values=True))
+    longest = int(np.argmax(np.diff(complete)))
+    low, high = energy[complete[longest]], energy[complete[longest + 1] - 2]
+    remedy = f", for instance {low:g}..{high:g} eV" if high - low >= MIN_SPAN_EV else ""
+    raise ValueError(
+        f"{int(missing[bad].sum())} values between {holes[0]:g} and {holes[-1]:g} eV are NaN or "
+        f"infinite; allowed: {allowed} in a spectrum, {MAX_MISSING_RUN} in a row; choose a window "
+        f"without them{remedy}"
+    )
 
 
 def straighten(
@@ -113,6 +102,7 @@ def straighten(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A uniform axis: rounded energies onto their straight line, other axes by interpolation.
 
+    ``energy`` (n,), ``counts`` (m, n), in which NaN may stand for missing values.
     ValueError when energies repeat, go up and down, or leave a gap of more than 25 eV.
     """
     steps = np.diff(energy)
