@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -23,6 +23,7 @@ from coreloss.datasets import (
     write_benchmark,
 )
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
+from coreloss.simulate import Batch
 from coreloss.spectra import preprocess, read_spectrum
 
 needs_data = pytest.mark.skipif(data_dir() is None, reason=NO_DATA)
@@ -240,16 +241,6 @@ def test_every_measured_spectrum_enters_a_network():
 # --- benchmark sets ---------------------------------------------------------------------------
 
 
-@dataclass
-class ToyBatch:
-    counts: torch.Tensor
-    mask: torch.Tensor
-    present: torch.Tensor
-    observable: torch.Tensor
-    snr: torch.Tensor
-    amount: torch.Tensor
-
-
 def toy_batches(sizes=(70, 30), seed=1):
     rng = np.random.default_rng(seed)
     for size in sizes:
@@ -258,7 +249,7 @@ def toy_batches(sizes=(70, 30), seed=1):
         mask = (channel >= first[:, None]) & (channel < (first + width)[:, None])
         present = rng.random((size, len(ELEMENTS))) < 0.05
         counts = (rng.poisson(1000, mask.shape) - 5.0 * rng.poisson(1, mask.shape)) * mask
-        yield ToyBatch(
+        yield Batch(
             counts=torch.from_numpy(counts).float(),
             mask=torch.from_numpy(mask),
             present=torch.from_numpy(present),
@@ -309,7 +300,7 @@ def test_benchmark_hash_depends_on_contents_only(tmp_path):
     assert len({one, *others}) == 4
     whole = next(iter(toy_batches((100,))))
     parts = [
-        ToyBatch(*(getattr(whole, name)[rows] for name in ToyBatch.__dataclass_fields__))
+        Batch(*(getattr(whole, name)[rows] for name in Batch.__dataclass_fields__))
         for rows in (slice(0, 33), slice(33, 100))
     ]
     assert write_benchmark(tmp_path / "f.h5", parts, config={"size": 100}, seed=7) == one

@@ -47,6 +47,11 @@ def test_device_or_pipe_is_written_to_and_stays(tmp_path):
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
+def test_empty_name_is_refused():
+    with pytest.raises(OSError, match="is empty"), replacing(""):
+        raise AssertionError("the block must not begin")
+
+
 def test_place_that_cannot_be_written_is_named_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "below.txt"):

@@ -15,7 +15,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -24,6 +24,9 @@ import torch
 from coreloss.axis import N_CHANNELS
 from coreloss.edges import ELEMENTS
 from coreloss.files import replacing
+
+if TYPE_CHECKING:
+    from coreloss.simulate import Batch
 
 FORMAT = "coreloss benchmark"
 FORMAT_VERSION = 1
@@ -37,17 +40,6 @@ COLUMNS = {
     "amount": (len(ELEMENTS), np.dtype("<f4")),
 }
 HASHED_ATTRIBUTES = ("format", "format_version", "elements", "config", "seed")
-
-
-class LabelledBatch(Protocol):
-    """What `write_benchmark` needs of a batch of the simulator: tensors (b, 3072) and (b, 80)."""
-
-    counts: torch.Tensor
-    mask: torch.Tensor
-    present: torch.Tensor
-    observable: torch.Tensor
-    snr: torch.Tensor
-    amount: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +67,7 @@ class Benchmark:
 
 def write_benchmark(
     path: str | Path,
-    batches: Iterable[LabelledBatch],
+    batches: Iterable[Batch],
     *,
     config: Mapping[str, Any],
     seed: int,
@@ -159,9 +151,7 @@ def _check_format(path: str | Path, attributes: Mapping[str, Any]) -> None:
         raise ValueError(f"{path}: its elements are not the 80 of this version, in their order")
 
 
-def _write_rows(
-    file: h5py.File, batches: Iterable[LabelledBatch], attributes: Mapping[str, Any]
-) -> str:
+def _write_rows(file: h5py.File, batches: Iterable[Batch], attributes: Mapping[str, Any]) -> str:
     for name, (width, dtype) in COLUMNS.items():
         file.create_dataset(
             name,
@@ -187,7 +177,7 @@ def _write_rows(
     return _digest(hashes, rows, attributes)
 
 
-def _columns(batch: LabelledBatch) -> dict[str, np.ndarray]:
+def _columns(batch: Batch) -> dict[str, np.ndarray]:
     counts = np.rint(batch.counts.cpu().to(torch.float64).numpy())
     limit = np.iinfo(np.int32).max
     largest = np.abs(counts).max(initial=0.0)

@@ -75,7 +75,7 @@ def _root(
         raise typer.Exit()
 
 
-@app.command()
+@app.command(epilog="Example: coreloss identify spectrum.dm3 --window 380 800 --json -")
 def identify(
     files: Annotated[list[Path], typer.Argument(help="dm3, dm4, msa, hspy, emd, csv, txt ...")],
     window: Annotated[
@@ -90,8 +90,9 @@ def identify(
 ) -> None:
     """Name the elements in measured spectra.
 
-    JSON is one object for one file and a list of objects for several. A file that cannot be read is
-    reported on one line, the others are still done, and the exit code is 2.
+    JSON is one object for one file and a list of objects for several.
+
+    A bad file is one line on standard error and exit code 2; the others are done.
     """
     from coreloss.identify import identify as identify_spectrum
     from coreloss.identify import load_model
@@ -189,7 +190,7 @@ def train(
     device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore a checkpoint in OUT.")] = False,
 ) -> None:
-    """Train a network on the simulated stream; the same command resumes an interrupted run."""
+    """Train a network on simulated spectra; the same command resumes an interrupted run."""
     from coreloss.train import TrainConfig
     from coreloss.train import train as train_network
 

@@ -21,6 +21,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     OSError
         With the name of `path`, before the block begins, when it cannot be written.
     """
+    if not str(path):
+        raise FileNotFoundError(errno.ENOENT, "the name of the file to write is empty")
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, "is a folder; give the name of a file", str(path))
     if os.path.exists(path) and not os.path.isfile(path):
