@@ -18,7 +18,7 @@ from coreloss.materials import make_materials, query_table
 from coreloss.settings import SimulationSettings
 from coreloss.simulate import Simulator, concatenate
 
-AMOUNTS = (1, 2, 4)
+AMOUNTS = (1, 2, 4, 8)
 BEFORE_EV = (-60, -6)  # fit of the background, relative to the onset
 AFTER_EV = (20, 50)  # the edge behind its white lines
 LINE_EV = (-4, 15)  # where white lines are looked for
@@ -49,7 +49,7 @@ def simulate_like(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Simulated counts (m, 3072) and masks of the elements of a record that cover its window.
 
-    The atomic ratios take all combinations of 1, 2 and 4; everything else follows the default
+    The atomic ratios take all combinations of 1, 2, 4 and 8; everything else follows the default
     settings, without counting noise worth mentioning.
     """
     elements = record.elements_nominal
