@@ -38,6 +38,7 @@ def spread_channels(counts: torch.Tensor, factor: int) -> torch.Tensor:
 
 def record(
     expected: torch.Tensor,
+    mask: torch.Tensor,
     *,
     gain_variation: torch.Tensor,
     readout_noise: torch.Tensor,
@@ -52,6 +53,7 @@ def record(
     Parameters
     ----------
     expected : (batch, n), electrons; n divisible by the bin factors
+    mask : (batch, n) bool, the channels that are recorded; the others are 0
     gain_variation : (batch,), relative standard deviation of the channel gain
     readout_noise : (batch,), standard deviation per recorded channel, electrons
     bin_factor : (batch,) integers, 1 eV channels per recorded channel
@@ -60,16 +62,24 @@ def record(
     -------
     (batch, n) counts; negative where read-out noise exceeds the signal.
     """
-    gain = torch.randn(expected.shape, generator=generator, device=expected.device)
-    electrons = (expected * (1 + gain_variation[:, None] * gain)).clamp_(min=0)
-    counts = torch.empty_like(electrons)
+    electrons = expected.clone()
+    rows = gain_variation.nonzero().squeeze(1)
+    gain = _normal_like(electrons[rows], generator) * gain_variation[rows, None]
+    electrons[rows] = (electrons[rows] * (1 + gain)).clamp_(min=0)
+    counts = torch.zeros_like(electrons)
+    fine = mask & (bin_factor == 1)[:, None]
+    counts[fine] = counting_noise(electrons[fine], generator=generator)
+    rows = (readout_noise * (bin_factor == 1)).nonzero().squeeze(1)
+    noise = _normal_like(counts[rows], generator) * readout_noise[rows, None]
+    counts[rows] += noise.round_()
     for factor in bin_factor.unique().tolist():
-        rows = (bin_factor == factor).nonzero().squeeze(1)
-        part = electrons[rows]
         if factor > 1:
-            part = bin_channels(part, factor)
-        part = counting_noise(part, generator=generator)
-        noise = torch.randn(part.shape, generator=generator, device=part.device)
-        part = part + (readout_noise[rows, None] * noise).round()
-        counts[rows] = spread_channels(part, factor) if factor > 1 else part
-    return counts
+            rows = (bin_factor == factor).nonzero().squeeze(1)
+            part = counting_noise(bin_channels(electrons[rows], factor), generator=generator)
+            part += (_normal_like(part, generator) * readout_noise[rows, None]).round_()
+            counts[rows] = spread_channels(part, factor)
+    return counts * mask
+
+
+def _normal_like(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return torch.randn(values.shape, generator=generator, device=values.device)

@@ -67,28 +67,32 @@ def generic_peaks(onset_ev, settings: SimulationSettings, *, generator, n_peaks:
 def resonances(onset_ev, resonant, settings: SimulationSettings, *, generator) -> Peaks:
     """pi* and sigma* peaks of light-element K edges, for the edges where `resonant` is true.
 
-    pi* 0.3..7 eV and sigma* 4..18 eV above the onset, 0.8..4.5 eV wide, up to 8 edge heights:
-    the span of boron nitride, nitrogen gas, graphite, carbonates and oxides. In half of them the
-    smooth edge begins only towards sigma*, as in bonded layers: a dip takes away what is before.
+    pi* 0.3..7 eV above the onset, two sigma* at 4..18 eV and a broader one at 12..35 eV, up to 8
+    edge heights: the span of boron nitride, nitrogen gas, graphite, carbonates and oxides. In half
+    of them the smooth edge begins only at sigma*, as in bonded layers: what lies before is taken
+    away, up to all of it.
     """
     keep = resonant & chance(onset_ev.shape, settings.resonance_probability, generator=generator)
     edge = keep.nonzero().squeeze(1)
     n = len(edge)
     pi_star = uniform((n, 1), (0.3, 7.0), generator=generator)
     sigma_star = uniform((n, 2), (4.0, 18.0), generator=generator)
-    fwhm = uniform((n, 3), (0.8, 4.5), generator=generator)
-    fwhm[:, 1:] *= uniform((n, 2), (1.0, 2.5), generator=generator)
-    height = log_uniform((n, 3), (0.1, 8.0), generator=generator)
-    height[:, 1:] *= 0.4
+    broad = uniform((n, 1), (12.0, 35.0), generator=generator)
+    fwhm = uniform((n, 4), (0.8, 4.5), generator=generator)
+    fwhm[:, 1:] *= uniform((n, 3), (1.0, 2.5), generator=generator)
+    height = log_uniform((n, 4), (0.1, 8.0), generator=generator)
+    height[:, 1:3] *= 0.6
+    height[:, 3] *= 0.2
     delay = sigma_star.min(1, keepdim=True).values
-    depth = uniform((n, 1), (0.2, 0.9), generator=generator)
+    depth = uniform((n, 1), (0.2, 1.0), generator=generator)
     depth = depth * chance((n, 1), 0.5, generator=generator)
+    # Two Gaussians side by side are flat between the onset and the delayed edge.
     return Peaks(
         edge,
         onset_ev[edge],
-        torch.cat([pi_star, sigma_star, delay / 2], 1),
-        torch.cat([fwhm, delay], 1),
-        torch.cat([height, -depth], 1),
+        torch.cat([pi_star, sigma_star, broad, delay / 4, 3 * delay / 4], 1),
+        torch.cat([fwhm, delay / 2, delay / 2], 1),
+        torch.cat([height, -depth, -depth], 1),
     )
 
 

@@ -60,11 +60,11 @@ class SimulationSettings:
 
     # Background and signal: A (E/E0)^-r plus a slow change of r; the jump ratio is enforced on one
     # randomly chosen edge of the window.
-    background_exponent: Range = (1.6, 5.0)  # uniform
+    background_exponent: Range = (2.0, 5.2)  # uniform
     background_curvature: float = 0.12  # standard deviation of dr / d ln E
     background_offset: Range = (1e-3, 0.3)  # log-uniform share of the mean background
     background_offset_probability: float = 0.25  # stray electrons, afterglow, dark-level error
-    jump_ratio: Range = (0.05, 4.0)  # log-uniform
+    jump_ratio: Range = (0.07, 6.0)  # log-uniform
     mean_counts: Range = (50.0, 1e7)  # log-uniform, electrons per channel: one frame to many sums
 
     # Detector and axis.

@@ -114,7 +114,7 @@ class Simulator:
         mask = window.mask(self.energy_ev)
         expected, scale = self._with_background(edges, pairs, mask, generator)
         snr = self._snr(expected * mask, pairs, peak_area, scale, window)
-        counts = self._record(expected, generator) * mask
+        counts = self._record(expected, mask, generator)
         observable = observable_elements(window.lo_ev, window.hi_ev)
         amount = specimen.amount_per_element()
         present = (amount > 0) & observable
@@ -236,7 +236,7 @@ class Simulator:
         best.scatter_reduce_(0, index, ratio * counts, "amax")
         return best.view(BLOCK, len(ELEMENTS))
 
-    def _record(self, expected, generator):
+    def _record(self, expected, mask, generator):
         s = self.settings
         n = (BLOCK,)
         gain = log_uniform(n, s.gain_variation, generator=generator)
@@ -247,6 +247,7 @@ class Simulator:
         factor = torch.where(chance(n, 0.6, generator=generator), 2, 4)
         return record(
             expected,
+            mask,
             gain_variation=gain,
             readout_noise=readout,
             bin_factor=torch.where(coarse, factor, 1),
