@@ -147,7 +147,9 @@ def test_tables_hold_the_numbers():
     text = report_markdown.comparison_table(result)
     assert "| net, 2 spectra of this study | 0.83 (0.25 to 0.75) |" in text
     assert f"| the same, micro average | {part.micro_f1:.2f} (0.25 to 0.75) |" in text
-    assert "| a | TiO2 | O Ti | O Sc | Ti | Sc |" in report_markdown.spectra_table(result)
+    assert "| a | TiO2 | O Ti | O Sc | missed Ti, false Sc |" in report_markdown.spectra_table(
+        result
+    )
     assert "| toy | 0.500 | 2 | 0.833 |" in report_markdown.score_table([part])
 
 

@@ -83,12 +83,16 @@ def comparison_table(evaluation: Evaluation) -> str:
 
 def spectra_table(evaluation: Evaluation) -> str:
     """Each measured spectrum: what is present, what was predicted, and the difference."""
-    keys = ("present", "predicted", "missed", "false")
-    rows = [
-        (row["id"], row["material"], *(" ".join(row[key]) for key in keys))
-        for row in evaluation.spectra
-    ]
-    return table(("file", "material", *keys), rows)
+    rows = []
+    for row in evaluation.spectra:
+        wrong = [f"{key} {' '.join(row[key])}" for key in ("missed", "false") if row[key]]
+        elements = (" ".join(row[key]) for key in ("present", "predicted"))
+        rows.append((row["id"], _short(row["material"]), *elements, ", ".join(wrong)))
+    return table(("file", "material", "present", "predicted", "mistakes"), rows)
+
+
+def _short(text: str) -> str:
+    return text.split(" (")[0]
 
 
 def mistakes_table(mistakes: Sequence[Mistake]) -> str:
@@ -150,5 +154,5 @@ def hardest_elements_table(
 
 def credits_table(examples: Sequence[Example]) -> str:
     """Source and terms of the spectra that a figure shows."""
-    rows = [(e.id, e.material, e.source, e.license) for e in examples]
+    rows = [(e.id, _short(e.material), e.source, _short(e.license)) for e in examples]
     return table(("spectrum", "specimen", "source", "terms"), rows)
