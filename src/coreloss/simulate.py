@@ -124,9 +124,9 @@ class Simulator:
 
     def _edges(self, pairs: Pairs, generator):
         """Sum of all edges with their near-edge structure, (B, n), and the peak area per pair."""
-        rank, n_channels = pairs.coefficients.shape[1], self.shells.shifted_rows.shape[1]
-        row = shifted_row(pairs.shell, pairs.shift_step, rank)
-        per_spectrum = torch.bincount(pairs.spectrum, minlength=BLOCK) * rank
+        n_channels = self.shells.shifted_rows.shape[1]
+        row = shifted_row(pairs.shell, pairs.shift_step)
+        per_spectrum = torch.bincount(pairs.spectrum, minlength=BLOCK) * row.shape[1]
         offsets = per_spectrum.cumsum(0) - per_spectrum
         edges = F.embedding_bag(
             row.reshape(-1),
@@ -137,31 +137,26 @@ class Simulator:
         ).clamp_(min=0)
         area = torch.zeros_like(pairs.height)
         flat = edges.view(-1)
-        for peaks in self._near_edge(pairs, generator):
+        near = pairs.near.nonzero().squeeze(1)
+        for peaks in self._near_edge(pairs.onset_ev[near], pairs.shell[near], generator):
+            pair = near[peaks.edge]
             first, values = near_edge.strips(peaks)
-            values = values * pairs.height[peaks.edge, None]
-            area.index_add_(0, peaks.edge, values.sum(1))
+            values = values * pairs.height[pair, None]
+            area.index_add_(0, pair, values.sum(1))
             channel = first[:, None] + torch.arange(scattering.STRIP_CHANNELS, device=self.device)
             values = values * ((channel >= 0) & (channel < n_channels))
-            channel = channel.clamp(0, n_channels - 1)
-            index = pairs.spectrum[peaks.edge, None] * n_channels + channel
+            index = pairs.spectrum[pair, None] * n_channels + channel.clamp(0, n_channels - 1)
             flat.scatter_add_(0, index.reshape(-1), values.reshape(-1))
         return edges.clamp_(min=0), area
 
-    def _near_edge(self, pairs: Pairs, generator) -> list[near_edge.Peaks]:
-        s, tables, shell = self.settings, self.shells, pairs.shell
+    def _near_edge(self, onset_ev, shell, generator) -> list[near_edge.Peaks]:
+        s, tables = self.settings, self.shells
         resonant = tables.resonant[shell]
+        split = (tables.bound_area_ev[shell], tables.offset_ev[shell], tables.ratio[shell])
         return [
-            near_edge.generic_peaks(pairs.onset_ev, s, generator=generator),
-            near_edge.resonances(pairs.onset_ev, resonant, s, generator=generator),
-            near_edge.white_lines(
-                pairs.onset_ev,
-                tables.bound_area_ev[shell],
-                tables.offset_ev[shell],
-                tables.ratio[shell],
-                s,
-                generator=generator,
-            ),
+            near_edge.generic_peaks(onset_ev, s, generator=generator),
+            near_edge.resonances(onset_ev, resonant, s, generator=generator),
+            near_edge.white_lines(onset_ev, *split, s, generator=generator),
         ]
 
     def _scatter(self, edges, generator):

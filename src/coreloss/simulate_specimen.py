@@ -9,8 +9,15 @@ import torch
 from coreloss.axis import N_CHANNELS
 from coreloss.edges import ELEMENTS, MARGIN_AFTER_EV, MARGIN_BEFORE_EV
 from coreloss.sampling import chance, log_uniform, normal, pick, uniform
+from coreloss.scattering import STRIP_CHANNELS
 from coreloss.settings import SimulationSettings
-from coreloss.simulate_tables import MAX_SHIFT_STEPS, SHIFT_STEP_EV, MaterialTables, ShellTables
+from coreloss.simulate_tables import (
+    MAX_SHIFT_STEPS,
+    RANK,
+    SHIFT_STEP_EV,
+    MaterialTables,
+    ShellTables,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +53,9 @@ class Pairs:
     """All (spectrum, edge shell) pairs of a batch, ordered by spectrum; P pairs.
 
     spectrum, shell, element : (P,) long; onset_ev : (P,), shifted
-    coefficients : (P, rank), of the cross-section rows; shift_step : (P,) long
-    height : (P,), mean cross-section past the onset; inside : (P,) bool, onset in the window
+    coefficients : (P, RANK), of the cross-section rows; shift_step : (P,) long
+    height : (P,), mean cross-section past the onset; inside, near : (P,) bool, onset in the window
+        with its margins, or close enough to leave near-edge structure in it
     """
 
     spectrum: torch.Tensor
@@ -58,6 +66,7 @@ class Pairs:
     coefficients: torch.Tensor
     height: torch.Tensor
     inside: torch.Tensor
+    near: torch.Tensor
 
 
 def draw_window(n: int, shells: ShellTables, materials: MaterialTables, settings, *, generator):
@@ -124,7 +133,7 @@ def draw_pairs(
     error = normal(shell.shape, s.cross_section_error, generator=generator).exp()
     weight = specimen.amounts[spectrum, slot] * error
     coefficients = shells.bank.coefficients(*(value[spectrum] for value in beam), shell=shell)
-    coefficients = coefficients * weight[:, None]
+    coefficients = coefficients[:, :RANK] * weight[:, None]
     onset = shells.onset_ev[shell]
     return Pairs(
         spectrum=spectrum,
@@ -136,6 +145,7 @@ def draw_pairs(
         height=(coefficients * shells.height_rows[shell]).sum(1).clamp(min=0),
         inside=(onset >= window.lo_ev[spectrum] + MARGIN_BEFORE_EV)
         & (onset <= window.hi_ev[spectrum] - MARGIN_AFTER_EV),
+        near=onset + shells.offset_ev[shell, 1] > window.lo_ev[spectrum] - STRIP_CHANNELS,
     )
 
 
