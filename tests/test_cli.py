@@ -301,6 +301,10 @@ def test_materials_table(run, tmp_path):
     with target.open() as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     assert {row["formula"] for row in rows} == {"TiO2", "SrTiO3"}
+    more, merged = tmp_path / "more.csv", tmp_path / "merged.csv.gz"
+    more.write_text("formula\nFe2O3\nTiO2\n")
+    code, out, _ = run("materials", target, more, merged)
+    assert (code, out) == (0, f"{merged}: 3 materials\n")
     code, _, err = run("materials", tmp_path / "no.csv", target)
     assert code == 2
     assert one_line(err)

@@ -98,6 +98,19 @@ def test_materials_without_a_labelled_element_are_left_out_and_duplicates_are_on
 # --- sources ------------------------------------------------------------------------------------
 
 
+def test_merged_tables_hold_every_formula_once_and_the_first_row_of_each(small):
+    other = mt.make_materials(
+        [("TiO2", "Ti1 O2", "other"), ("SrTiO3", "Sr1 Ti1 O3", "other")], source="other"
+    )
+    merged = mt.merge_materials(small, other)
+    assert merged.formulas == (*small.formulas, "SrTiO3")
+    assert merged.origins == (*small.origins, "other")
+    assert merged.fractions_of(len(small)) == pytest.approx({"Sr": 0.2, "Ti": 0.2, "O": 0.6})
+    assert mt.merge_materials(other, small).origins[:2] == ("other", "other")
+    with pytest.raises(ValueError, match="at least one table"):
+        mt.merge_materials()
+
+
 def test_formula_list_and_parsed_table_are_the_same_materials(tmp_path):
     raw = tmp_path / "list.csv"
     raw.write_text("# comment\nformula,n\nTi2O4,1\nTiO2,3\nLi2H2,1\nCaCO3,1\n")

@@ -206,15 +206,20 @@ def train(
     typer.echo(train_network(config, out_dir=out, resume=not fresh))
 
 
-@app.command()
+@app.command(epilog="Example: coreloss materials list.csv embedded compounds.csv.gz")
 def materials(
-    source: Annotated[str, typer.Argument(help="'embedded', 'mp' or a .csv[.gz] of formulas.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="'embedded', 'mp' or a .csv[.gz] of formulas; one or more.")
+    ],
     out: Annotated[Path, typer.Argument(help="Table to write, .csv or .csv.gz.")],
 ) -> None:
-    """Parse a list of formulas once, into a table that loads in a second."""
-    from coreloss.materials import load_materials
+    """Parse lists of formulas once, into one table that loads in a second.
 
-    loaded = load_materials(source)
+    Of equal reduced formulas in several lists the first one counts.
+    """
+    from coreloss.materials import load_materials, merge_materials
+
+    loaded = merge_materials(*map(load_materials, sources))
     loaded.write(out)
     typer.echo(f"{out}: {len(loaded)} materials")
 

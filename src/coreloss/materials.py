@@ -38,6 +38,7 @@ __all__ = [  # composition is part of this module's interface
     "fetch_materials_project",
     "load_materials",
     "make_materials",
+    "merge_materials",
     "parse_formulas",
     "query_table",
     "split_materials",
@@ -170,6 +171,25 @@ def make_materials(rows: Iterable[tuple[str, str, str]], *, source: str) -> Mate
         labels=np.array(labels, dtype=np.int64),
         fractions=np.array(fractions, dtype=np.float32),
     )
+
+
+def merge_materials(*tables: Materials) -> Materials:
+    """One table of several; of equal reduced formulas the first keeps its row and its origin.
+
+    >>> one, two = (make_materials([row], source=row[2]) for row in
+    ...             (("TiO2", "Ti1 O2", "a"), ("TiO2", "Ti1 O2", "b")))
+    >>> merged = merge_materials(one, two)
+    >>> merged.formulas, merged.origins, merged.source
+    (('TiO2',), ('a',), 'a + b')
+    """
+    if not tables:
+        raise ValueError("materials: nothing to merge; give at least one table")
+    rows = (
+        row
+        for table in tables
+        for row in zip(table.formulas, table.compositions, table.origins, strict=True)
+    )
+    return make_materials(rows, source=" + ".join(table.source for table in tables))
 
 
 def parse_formulas(formulas: Iterable[str], *, origin: str) -> list[tuple[str, str, str]]:
