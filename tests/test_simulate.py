@@ -100,6 +100,7 @@ def test_the_paper_settings_use_counting_noise_only():
         ({"jump_ratio": (2.0, 0.1)}, "jump_ratio"),
         ({"carbon_probability": 1.5}, "carbon_probability"),
         ({"thickness_mfp": (0.0, 1.0)}, "thickness_mfp"),
+        ({"readout_noise": (0.0, 1.0)}, "readout_noise"),
         ({"window_start_min_ev": -3.0}, "window_start_min_ev"),
     ],
 )

@@ -16,12 +16,10 @@ from coreloss.edges import ELEMENTS, observable_elements
 from coreloss.evaluate import Scores, bootstrap_intervals, scores, scores_by_snr
 from coreloss.identify import Model
 from coreloss.materials import load_materials, query_table, split_materials
-from coreloss.settings import SimulationSettings
+from coreloss.settings import VISIBLE_SNR, SimulationSettings
 from coreloss.spectra import NetworkInput, normalise
 
-SNR_EDGES = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, np.inf)
-VISIBLE_SNR = 3.0
-BLOCK = 512
+SNR_EDGES = (0.0, 1.0, VISIBLE_SNR, 10.0, 30.0, 100.0, np.inf)
 STREAM = 1 << 32
 """Added to the seed of a stored set: its random numbers are those of no training run."""
 
@@ -89,8 +87,8 @@ def score_experimental(
 def score_benchmark(path: str | Path, *, model: Model, seed: int = 0) -> Evaluation:
     """Scores on a simulated set: everything that is present and observable counts, then by SNR.
 
-    The second entry leaves out the elements whose edges have SNR below 3 (neutral), the others are
-    bins of the signal-to-noise ratio, see `evaluate.scores_by_snr`.
+    The second entry leaves out the elements whose edges have SNR below `VISIBLE_SNR` (neutral), the
+    others are bins of the signal-to-noise ratio, see `evaluate.scores_by_snr`.
     """
     simulated = read_benchmark(path)
     inputs = NetworkInput(normalise(simulated.counts, simulated.mask), simulated.mask)
@@ -120,7 +118,7 @@ def make_benchmark(
     settings: SimulationSettings | None = None,
 ) -> str:
     """Simulate ``n`` spectra of one split of the materials into HDF5; returns the SHA-256."""
-    from coreloss.simulate import Simulator
+    from coreloss.simulate import BLOCK, Simulator
 
     if n < 1:
         raise ValueError(f"n is {n} spectra; give at least 1")

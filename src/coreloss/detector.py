@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 POISSON_LIMIT = 30.0
-"""Above so many expected counts a rounded normal deviate is used (Poisson skewness < 0.18)."""
+"""Above so many expected counts a rounded normal deviate is used (Poisson skewness < 0.19)."""
 
 
 def counting_noise(expected: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:

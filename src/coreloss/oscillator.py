@@ -6,7 +6,7 @@ In atomic units, with core orbitals ``nlj`` and continuum orbitals ``kappa'`` no
             (j lambda j'; 1/2 0 -1/2)^2 [ int (P P' + Q Q') j_lambda(q r) dr ]^2,
 
 ``l + l' + lambda`` even (Inokuti, Rev. Mod. Phys. 43 (1971) 297, section 3; the Dirac form as in
-Zhang et al., Ultramicroscopy 267 (2024) 114084). Initial and final states belong to the same frozen
+Zhang et al., arXiv:2405.10151). Initial and final states belong to the same frozen
 neutral atom, so that they are orthogonal and the monopole term vanishes for q -> 0. The energy loss
 ``E`` is the measured onset plus the energy of the ejected electron.
 """

@@ -5,6 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 
 Range = tuple[float, float]
+_LOG_UNIFORM = (
+    *("window_width_ev", "collection_mrad", "contamination_amount", "fine_structure_height"),
+    *("thickness_mfp", "plasmon_width_ev", "zero_loss_fwhm_ev", "background_offset", "jump_ratio"),
+    *("mean_counts", "gain_variation", "readout_noise"),
+)
+
+VISIBLE_SNR = 3.0
+"""Signal-to-noise ratio above which a present element must be found (Rose criterion: 3 to 5)."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +68,12 @@ class SimulationSettings:
 
     # Background and signal: A (E/E0)^-r plus a slow change of r; the jump ratio is enforced on one
     # randomly chosen edge of the window.
-    background_exponent: Range = (2.0, 5.2)  # uniform
+    background_exponent: Range = (2.0, 5.2)  # uniform; textbooks give 2 to 6, 3 is common
     background_curvature: float = 0.12  # standard deviation of dr / d ln E
     background_offset: Range = (1e-3, 0.3)  # log-uniform share of the mean background
     background_offset_probability: float = 0.25  # stray electrons, afterglow, dark-level error
+    # Annys et al. have jump ratios of 0.2..1.5; thin samples of light elements reach several, and
+    # edges far above strong ones stay below 0.1.
     jump_ratio: Range = (0.07, 6.0)  # log-uniform
     mean_counts: Range = (50.0, 1e7)  # log-uniform, electrons per channel: one frame to many sums
 
@@ -91,7 +101,7 @@ class SimulationSettings:
                 )
             if field.name.endswith("_probability") and not 0 <= value <= 1:
                 raise ValueError(f"{field.name} = {value} must lie in 0..1")
-        for name in ("thickness_mfp", "mean_counts", "jump_ratio", "zero_loss_fwhm_ev"):
+        for name in _LOG_UNIFORM:
             if getattr(self, name)[0] <= 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: limits must be above 0")
         if not 0 <= self.window_start_min_ev < 2000:

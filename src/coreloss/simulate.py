@@ -40,7 +40,8 @@ class Batch:
     present : (B, 80) bool, in the specimen with an edge set inside the window
     observable : (B, 80) bool, an edge set lies inside the window
     snr : (B, 80) float32, signal-to-noise ratio of the element's best edge set, 0 if absent
-    amount : (B, 80) float32, atomic fractions of the elements that are present
+    amount : (B, 80) float32, shares of the specimen's atoms, of all its labelled elements, whether
+        an edge of theirs is in the window or not; rows add up to 1
     """
 
     counts: torch.Tensor

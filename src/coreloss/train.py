@@ -25,12 +25,10 @@ from coreloss.evaluate import average_precision, scores
 from coreloss.files import replacing
 from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.models.edgenet import EdgeNet, EdgeNetConfig
-from coreloss.settings import SimulationSettings
+from coreloss.settings import VISIBLE_SNR, SimulationSettings
 from coreloss.simulate import BLOCK, Batch, Simulator
 from coreloss.spectra import normalise
 
-VISIBLE_SNR = 3.0
-"""Signal-to-noise ratio above which a present element must be found (Rose criterion: 3 to 5)."""
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.csv"
 

@@ -1,7 +1,7 @@
 """How the embedded list of plausible compounds is made from pymatgen's own knowledge.
 
 Nobody's database is copied: :func:`generate_compounds` fills the structure families of
-:mod:`coreloss.prototypes` with ions (oxidation states and their ICSD frequencies, charge
+:mod:`coreloss.compounds.prototypes` with ions (oxidation states and their ICSD frequencies, charge
 neutrality, ionic radii, order of electronegativity) and elements (metallic radii), adds the
 measured compounds and the AFLOW prototypes that come with pymatgen, and varies those by data-mined
 ionic substitution (Hautier et al., Inorg. Chem. 50 (2011) 656) and, where there are no charges, by
