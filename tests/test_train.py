@@ -1,5 +1,6 @@
 """Training learns, and a resumed run is the run that was never interrupted."""
 
+import csv
 import json
 
 import pytest
@@ -45,9 +46,19 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path, monke
     card = json.loads((parts / "card.json").read_text())
     assert card["validation"]["spectra"] == 4 * BLOCK
     assert card["config"]["dim"] == TINY.dim
-    log = (parts / "log.csv").read_text().splitlines()
-    first, last = (float(line.split(",")[3]) for line in (log[1], log[-1]))
-    assert last <= first
+
+
+def test_the_loss_falls(tmp_path):
+    changes = {"spectra": 6 * BLOCK, "warmup": 2, "report_every_s": 0.0, "learning_rate": 1e-2}
+    folder = train(config(**changes), out_dir=tmp_path)
+    with (folder / "log.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert len(losses) == 7  # one per block, and the last once more
+    assert max(losses[-3:]) < 0.9 * losses[0]
+    validation = json.loads((folder / "card.json").read_text())["validation"]
+    assert validation["loss"] == pytest.approx(losses[-1])
+    train(config(**changes), out_dir=tmp_path)  # nothing left to do: no loss, but valid JSON
+    assert "loss" not in json.loads((folder / "card.json").read_text())["validation"]
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):

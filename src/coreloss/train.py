@@ -116,7 +116,8 @@ def train(config: TrainConfig, *, out_dir: str | Path, resume: bool = True) -> P
     seen, elapsed = 0, 0.0
     if resume and (out_dir / CHECKPOINT).exists():
         seen, elapsed = _restore(out_dir / CHECKPOINT, config, model, average, optimiser)
-    started, last_report, running = time.monotonic() - elapsed, time.monotonic(), []
+    started, last_report = time.monotonic() - elapsed, time.monotonic()
+    running, reported = [], []  # losses since the last report, and those in it
     try:
         while (progress := _progress(config, seen, elapsed)) < 1:
             block = stream.block(seen // BLOCK)
@@ -135,10 +136,10 @@ def train(config: TrainConfig, *, out_dir: str | Path, resume: bool = True) -> P
                 row = _report(config, average, validation, seen, elapsed, running)
                 _append(out_dir / LOG, row)
                 _save(out_dir / CHECKPOINT, config, model, average, optimiser, seen, elapsed)
-                last_report, running = time.monotonic(), []
+                last_report, running, reported = time.monotonic(), [], running
     finally:
         _save(out_dir / CHECKPOINT, config, model, average, optimiser, seen, elapsed)
-    row = _report(config, average, validation, seen, elapsed, running)
+    row = _report(config, average, validation, seen, elapsed, running or reported)
     _append(out_dir / LOG, row)
     export(average, config, row, validation, origin=origin, out_dir=out_dir)
     return out_dir
@@ -218,12 +219,12 @@ def export(
         "config": asdict(config.model),
         "parameters": sum(value.numel() for value in model.parameters()),
         **decisions(model, validation),
-        "validation": row,
+        "validation": {k: v for k, v in row.items() if v == v},  # a run of 0 steps has no loss
         "training": {k: v for k, v in asdict(config).items() if k != "model"},
         "provenance": origin,
     }
     with replacing(out_dir / "card.json") as path:
-        path.write_text(json.dumps(card, indent=1) + "\n")
+        path.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n")
 
 
 def provenance(device: str) -> dict[str, str]:
