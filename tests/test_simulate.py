@@ -5,11 +5,13 @@ import hashlib
 import pytest
 import torch
 
-from coreloss.edges import ELEMENTS, observable_elements
+from coreloss.axis import N_CHANNELS
+from coreloss.edges import ELEMENT_INDEX, ELEMENTS, edge_shells, observable_elements
 from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.sampling import chance, generator_for, log_uniform, normal, pick, uniform
 from coreloss.settings import SimulationSettings
 from coreloss.simulate import BLOCK, Simulator, concatenate
+from coreloss.simulate_specimen import Pairs, Window
 
 
 def make(seed=5, settings=None, device="cpu"):
@@ -86,6 +88,55 @@ def test_noise_follows_the_dose(simulator):
     step = (batch.counts[:, 1:] - batch.counts[:, :-1]) * (batch.mask[:, 1:] & batch.mask[:, :-1])
     roughness = step.abs().sum(1) / batch.mask.sum(1) / mean
     assert roughness[mean > 1e5].median() < 0.2 * roughness[mean < 1e3].median()
+
+
+def one_edge(shell, *, height, onset_ev):
+    """The same edge in every spectrum of a block, and the step that it is."""
+    number = [(edge.element, edge.shell) for edge in edge_shells()].index(shell)
+    ones = torch.ones(BLOCK)
+    yes = torch.ones(BLOCK, dtype=torch.bool)
+    pairs = Pairs(
+        spectrum=torch.arange(BLOCK),
+        shell=torch.full((BLOCK,), number),
+        element=torch.full((BLOCK,), ELEMENT_INDEX[shell[0]]),
+        onset_ev=onset_ev * ones,
+        shift_step=torch.zeros(BLOCK, dtype=torch.long),
+        coefficients=torch.zeros(BLOCK, 3),
+        height=height * ones,
+        inside=yes,
+        near=yes,
+    )
+    step = height * (torch.arange(N_CHANNELS) >= onset_ev).float()
+    return pairs, step.repeat(BLOCK, 1)
+
+
+def test_snr_is_the_formula_of_the_theory_page(simulator):
+    height, background = 200.0, 5000.0
+    pairs, step = one_edge(("O", "K"), height=height, onset_ev=532.0)
+    window = Window(pairs.element, torch.full((BLOCK,), 400.0), torch.full((BLOCK,), 900.0))
+    nothing, ones = torch.zeros(BLOCK), torch.ones(BLOCK)
+    snr = simulator._snr(step + background, pairs, nothing, ones, window)
+    edge, below = 40 * height, 40 * background
+    expected = edge / (edge + 10 * below + (0.003 * below) ** 2) ** 0.5
+    assert snr[:, ELEMENT_INDEX["O"]].tolist() == pytest.approx([expected] * BLOCK, rel=1e-4)
+    assert (snr.sum(1) == snr[:, ELEMENT_INDEX["O"]]).all()
+
+
+def test_the_jump_ratio_is_that_of_the_chosen_edge():
+    settings = SimulationSettings(jump_ratio=(0.5, 0.5), background_offset_probability=0.0)
+    pairs, step = one_edge(("O", "K"), height=3.0, onset_ev=532.0)
+    mask = torch.zeros(BLOCK, N_CHANNELS, dtype=torch.bool)
+    mask[:, 400:900] = True
+    expected, scale = make(settings=settings)._with_background(
+        step, pairs, mask, generator_for(0, 0)
+    )
+    background = expected / scale[:, None] - step
+    assert background[:, 532].tolist() == pytest.approx([3.0 / 0.5] * BLOCK, rel=1e-4)
+    exponent = (background[:, 522] / background[:, 542]).log() / torch.tensor(542 / 522).log()
+    assert exponent.min() > settings.background_exponent[0] - 0.01
+    assert exponent.max() < settings.background_exponent[1] + 0.01
+    mean = (expected * mask).sum(1) / mask.sum(1)
+    assert mean.log10().mean().item() == pytest.approx(4.35, abs=0.2)  # 50 to 1e7, log-uniform
 
 
 def test_the_paper_settings_use_counting_noise_only():

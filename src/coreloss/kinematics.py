@@ -60,7 +60,7 @@ def velocity_m_per_s(beam_energy_kev: Number) -> Number:
 
 
 def effective_kinetic_energy_ev(beam_energy_kev: Number) -> Number:
-    """``T = m v^2 / 2 = (m c^2 / 2) (1 - 1/gamma^2)`` in eV (Egerton 2011, Eq. 3.16 and after).
+    """``T = m v^2 / 2 = (m c^2 / 2) (1 - 1/gamma^2)`` in eV (Egerton 2011, section 3.6.2).
 
     This is what the Bethe theory uses in place of the kinetic energy; it is not the kinetic energy.
 
@@ -108,8 +108,8 @@ def squared_wavenumbers(
     """Squared wave numbers of the fast electron before and after the loss, ``(k a0)^2``.
 
     ``p0 = gamma^2 T / R`` and ``p1 = p0 - (E/R) (gamma - E / (2 m c^2))`` with R the Rydberg
-    energy: exact relativistic energy conservation (Egerton 2011, appendix B). The momentum transfer
-    then is ``(q a0)^2 = (sqrt p0 - sqrt p1)^2 + 4 sqrt(p0 p1) sin^2(theta/2)``.
+    energy: exact relativistic energy conservation (Egerton 2011, section 3.6.2). The momentum
+    transfer then is ``(q a0)^2 = (sqrt p0 - sqrt p1)^2 + 4 sqrt(p0 p1) sin^2(theta/2)``.
     """
     gamma = lorentz_factor(beam_energy_kev)
     before = gamma**2 * effective_kinetic_energy_ev(beam_energy_kev) / RYDBERG_EV
