@@ -152,6 +152,7 @@ def test_the_paper_settings_use_counting_noise_only():
         ({"carbon_probability": 1.5}, "carbon_probability"),
         ({"thickness_mfp": (0.0, 1.0)}, "thickness_mfp"),
         ({"readout_noise": (0.0, 1.0)}, "readout_noise"),
+        ({"window_width_ev": (80.0, 500.0)}, "window_width_ev"),
         ({"window_start_min_ev": -3.0}, "window_start_min_ev"),
     ],
 )

@@ -104,6 +104,11 @@ class SimulationSettings:
         for name in _LOG_UNIFORM:
             if getattr(self, name)[0] <= 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: limits must be above 0")
+        if self.wide_window_probability > 0 and self.window_width_ev[1] < 1000:
+            raise ValueError(
+                f"window_width_ev = {self.window_width_ev}: wide windows have 1000 eV or more; "
+                "raise the upper limit or set wide_window_probability = 0"
+            )
         if not 0 <= self.window_start_min_ev < 2000:
             raise ValueError(
                 f"window_start_min_ev = {self.window_start_min_ev} eV must lie in 0..2000"
