@@ -228,13 +228,14 @@ def export(
 
 
 def provenance(device: str) -> dict[str, str]:
-    """Versions, commit and device for a record that may be read years later."""
-    commit = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    """Versions, commit and device for a record that may be read years later.
+
+    A commit ends in ``+`` where tracked files of the package differed from it.
+    """
+    git = ["git", "-C", str(Path(__file__).parent)]
+    found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "."], capture_output=True)
+    commit = found.stdout.strip() + "+" * (changed.returncode == 1 and found.returncode == 0)
     name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
     return {
         "commit": commit,
