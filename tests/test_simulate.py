@@ -45,6 +45,16 @@ def test_the_same_seed_gives_the_same_spectra_whatever_the_batches(simulator, ba
     assert digest(make(seed=6).batch(300, 400)) != digest(middle)
 
 
+def test_the_stream_is_the_one_it_was():
+    """Windows and labels of the first spectra, as bytes; counts may differ by rounding elsewhere."""
+    first = make().batch(0, 128)
+    drawn = b"".join(p.contiguous().numpy().tobytes() for p in (first.mask, first.present))
+    assert hashlib.sha256(drawn).hexdigest() == (
+        "044b15d8c1ab39909f145d5896721d8d8c0ddba8944acf497cff489491b8a3b4"
+    )
+    assert first.counts.double().sum().item() == pytest.approx(8.589765e10, rel=1e-5)
+
+
 def test_the_number_of_threads_does_not_matter(simulator, batch):
     threads = torch.get_num_threads()
     try:

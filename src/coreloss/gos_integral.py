@@ -165,7 +165,7 @@ def collected_fraction(
     """Fraction of electrons scattered by theta that enter the spectrometer, F(theta) in [0, 1].
 
     Overlap of a disc of radius alpha, displaced by theta, with a disc of radius beta, over the area
-    of the former (H. Kohl, Ultramicroscopy 16 (1985) 265, Eq. 8). All angles in one unit,
+    of the former (H. Kohl, Ultramicroscopy 16 (1985) 265). All angles in one unit,
     broadcasting. alpha = 0 gives a step at theta = beta.
     """
     floor = torch.finfo(theta.dtype).tiny

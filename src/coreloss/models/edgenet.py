@@ -190,12 +190,12 @@ class EdgeNet(nn.Module):
         )
         self.look = nn.Linear(c * len(config.offsets_ev), d)
         self.gain = nn.Parameter(torch.ones(len(shells), d))
-        self.embedding = nn.Parameter(0.02 * torch.randn(len(shells), d, generator=_generator()))
+        self.embedding = nn.Parameter(0.02 * torch.randn(len(shells), d))
         self.mix = nn.Linear(d, d)
         self.context = nn.Linear(4, d)
         self.layers = nn.ModuleList(EdgeAttention(d, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(d)
-        self.evidence = nn.Parameter(0.02 * torch.randn(len(shells), d, generator=_generator()))
+        self.evidence = nn.Parameter(0.02 * torch.randn(len(shells), d))
         self.shared_evidence = nn.Linear(d, 1)
         self.bias = nn.Parameter(torch.full((len(ELEMENTS),), -3.0))
 
@@ -249,10 +249,6 @@ class EdgeNet(nn.Module):
         cut = features.reshape(-1, features.shape[2])[index]  # (m, offsets, c)
         token = F.gelu(self.look(cut.flatten(1)))
         return token + self.mix(token * self.gain[edge] + self.embedding[edge])
-
-
-def _generator() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
 
 
 def _window_ev(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
