@@ -64,21 +64,22 @@ def record(
     """
     electrons = expected.clone()
     rows = gain_variation.nonzero().squeeze(1)
-    gain = _normal_like(electrons[rows], generator) * gain_variation[rows, None]
-    electrons[rows] = (electrons[rows] * (1 + gain)).clamp_(min=0)
+    part = electrons[rows]
+    gain = 1 + _normal_like(part, generator) * gain_variation[rows, None]
+    electrons[rows] = part.mul_(gain).clamp_(min=0)
     counts = torch.zeros_like(electrons)
-    fine = mask & (bin_factor == 1)[:, None]
-    counts[fine] = counting_noise(electrons[fine], generator=generator)
+    fine = (mask & (bin_factor == 1)[:, None]).view(-1).nonzero().squeeze(1)
+    counts.view(-1)[fine] = counting_noise(electrons.view(-1)[fine], generator=generator)
     rows = (readout_noise * (bin_factor == 1)).nonzero().squeeze(1)
-    noise = _normal_like(counts[rows], generator) * readout_noise[rows, None]
-    counts[rows] += noise.round_()
+    part = mask[rows] * readout_noise[rows, None]
+    counts[rows] += (_normal_like(part, generator) * part).round_()
     for factor in bin_factor.unique().tolist():
         if factor > 1:
             rows = (bin_factor == factor).nonzero().squeeze(1)
             part = counting_noise(bin_channels(electrons[rows], factor), generator=generator)
             part += (_normal_like(part, generator) * readout_noise[rows, None]).round_()
-            counts[rows] = spread_channels(part, factor)
-    return counts * mask
+            counts[rows] = spread_channels(part, factor) * mask[rows]
+    return counts
 
 
 def _normal_like(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

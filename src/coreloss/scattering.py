@@ -64,9 +64,10 @@ def low_loss_transfer(
 def _zero_loss(omega, fwhm_ev, shape: str) -> torch.Tensor:
     """Transform of a zero-loss peak of area 1, sampled once per channel."""
     if shape == "lorentzian":
-        # The sum of exp(-fwhm |w + 2 pi k| / 2) over all aliases k: smooth at the last frequency.
-        half = fwhm_ev / 2
-        return torch.cosh(half * (math.pi - omega)) / torch.cosh(half * math.pi)
+        # The sum of exp(-fwhm |w + 2 pi k| / 2) over all aliases k, smooth at the last frequency:
+        # cosh[fwhm (pi - w) / 2] / cosh[fwhm pi / 2].
+        decay, round_trip = torch.exp(-fwhm_ev / 2 * omega), torch.exp(-math.pi * fwhm_ev)
+        return (decay + round_trip / decay) / (1 + round_trip)
     if shape == "gaussian":
         return torch.exp(-((fwhm_ev * omega) ** 2) / (16 * math.log(2)))
     raise ValueError(f"zero-loss shape is {shape!r}; choose 'lorentzian' or 'gaussian'")
