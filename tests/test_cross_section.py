@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from coreloss import cross_section as cs
+from coreloss import cross_section_bank as banks
 from coreloss.edges import edge_shells
 from coreloss.gos import BUILTIN_GOSH, GosTable, read_gosh
 from coreloss.gos_integral import collected_fraction, cross_section_at_nodes, stack_tables
@@ -261,7 +262,7 @@ SAMPLE = [
 
 @pytest.fixture(scope="module")
 def bank():
-    return cs.build_bank(shells=[SHELLS[key] for key in SAMPLE])
+    return banks.build_bank(shells=[SHELLS[key] for key in SAMPLE])
 
 
 def random_beams(n, seed=0):
@@ -290,7 +291,7 @@ def test_bank_reconstructs_the_cross_section(bank, record_property):
     errors = []
     for i, key in enumerate(SAMPLE):
         first = int(SHELLS[key].onset_ev + max(SHELLS[key].offsets_ev)) + 2
-        channel = torch.arange(first, min(first + 500, cs.BANK_CHANNELS), 7)
+        channel = torch.arange(first, min(first + 500, banks.BANK_CHANNELS), 7)
         expected = exact(key, channel.double(), beams)
         found = coefficients[:, i] @ bank.rows[i][:, channel].double()
         errors.append(((found - expected).abs() / expected.amax(1, keepdim=True)).flatten())
@@ -322,7 +323,7 @@ def test_bank_coefficients_for_pairs_equal_those_for_all(bank):
     beams = random_beams(20, seed=3)
     shell = torch.arange(20) % len(SAMPLE)
     everything = bank.coefficients(*beams)
-    assert everything.shape == (20, len(SAMPLE), cs.RANK)
+    assert everything.shape == (20, len(SAMPLE), banks.RANK)
     pairs = bank.coefficients(*beams, shell=shell)
     torch.testing.assert_close(pairs, everything[torch.arange(20), shell])
     one = bank.coefficients(*(b[:1] for b in beams))
@@ -338,22 +339,22 @@ def test_bank_refuses_beams_outside_its_grid(bank, wrong):
 def test_bank_is_saved_and_refused_when_stale(bank, tmp_path):
     path = tmp_path / "folder" / "bank.safetensors"
     bank.save(path, key="one")
-    loaded = cs.CrossSectionBank.load(path, key="one")
+    loaded = banks.CrossSectionBank.load(path, key="one")
     torch.testing.assert_close(loaded.rows, bank.rows)
     torch.testing.assert_close(loaded.shape, bank.shape)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     with pytest.raises(ValueError, match="other tables"):
-        cs.CrossSectionBank.load(path, key="two")
+        banks.CrossSectionBank.load(path, key="two")
     path.write_bytes(b"broken")
     with pytest.raises(ValueError, match="not a cross-section bank"):
-        cs.CrossSectionBank.load(path)
+        banks.CrossSectionBank.load(path)
 
 
 def test_default_bank_is_built_once(bank, tmp_path, monkeypatch):
     calls = []
     monkeypatch.setenv("CORELOSS_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(cs, "build_bank", lambda: calls.append(1) or bank)
-    uncached = cs.default_bank.__wrapped__
+    monkeypatch.setattr(banks, "build_bank", lambda: calls.append(1) or bank)
+    uncached = banks.default_bank.__wrapped__
     uncached()
     again = uncached()
     assert calls == [1]
@@ -365,4 +366,4 @@ def test_default_bank_is_built_once(bank, tmp_path, monkeypatch):
 
 def test_missing_tables_are_named():
     with pytest.raises(ValueError, match="no GOS table for C K"):
-        cs.build_bank({}, [SHELLS["C", "K"]])
+        banks.build_bank({}, [SHELLS["C", "K"]])

@@ -16,3 +16,14 @@ def energy_ev() -> torch.Tensor:
     [0.0, 532.0, 3071.0]
     """
     return torch.arange(N_CHANNELS, dtype=torch.float32)
+
+
+def window_of(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """First and last measured energy in eV of masks (B, 3072): float32, (B,) each.
+
+    >>> window_of((energy_ev() >= 100)[None])
+    (tensor([100.]), tensor([3071.]))
+    """
+    measured = mask.to(torch.uint8)
+    last = mask.shape[1] - 1 - measured.flip(1).argmax(1)
+    return measured.argmax(1).float(), last.float()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from coreloss.axis import window_of
 from coreloss.calibrate import reliability
 from coreloss.datasets import experimental_set, read_benchmark, write_benchmark
 from coreloss.edges import ELEMENTS, observable_elements
@@ -18,6 +18,7 @@ from coreloss.identify import Model
 from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.settings import VISIBLE_SNR, SimulationSettings
 from coreloss.spectra import NetworkInput, normalise
+from coreloss.train import loss_mask
 
 SNR_EDGES = (0.0, 1.0, VISIBLE_SNR, 10.0, 30.0, 100.0, np.inf)
 STREAM = 1 << 32
@@ -100,7 +101,7 @@ def score_benchmark(path: str | Path, *, model: Model, seed: int = 0) -> Evaluat
         *labels,
         threshold=threshold,
         subset=f"simulated, SNR >= {VISIBLE_SNR:g}",
-        counted=observable & ~(present & (snr < VISIBLE_SNR)),
+        counted=loss_mask(simulated).numpy(),
     )
     bins = scores_by_snr(*labels, snr, snr_edges=SNR_EDGES, threshold=threshold, counted=observable)
     return _evaluation(
@@ -140,10 +141,7 @@ def make_benchmark(
 
 def observed_probability(model: Model, inputs: NetworkInput) -> np.ndarray:
     """Probabilities (n, 80), 0 where no identifying edge of the element lies in the window."""
-    mask = inputs.mask.to(torch.uint8)
-    first = mask.argmax(dim=1)
-    last = mask.shape[1] - 1 - mask.flip(1).argmax(dim=1)
-    observable = observable_elements(first.float(), last.float()).numpy()
+    observable = observable_elements(*window_of(inputs.mask)).numpy()
     return np.where(observable, model.probability(inputs), 0.0)
 
 

@@ -12,6 +12,7 @@ from itertools import product
 
 import numpy as np
 
+from coreloss.axis import window_of
 from coreloss.datasets import ExperimentalRecord, ExperimentalSet
 from coreloss.edges import ELEMENTS, identifying_sets
 from coreloss.materials import make_materials, query_table
@@ -70,7 +71,7 @@ def simulate_like(
     index = query_table(materials, np.arange(len(materials)))
     simulator = Simulator(materials, index, settings=settings, seed=seed)
     batch = concatenate([simulator.block(number) for number in range(n_blocks)])
-    first = batch.mask.float().argmax(1).numpy()
+    first = window_of(batch.mask)[0].numpy()
     covers = first <= max(low, 25.0) + 1
     return batch.counts.numpy()[covers], batch.mask.numpy()[covers]
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from coreloss import near_edge, scattering
 from coreloss.axis import N_CHANNELS, energy_ev
-from coreloss.cross_section import CrossSectionBank
+from coreloss.cross_section_bank import CrossSectionBank
 from coreloss.detector import record
 from coreloss.edges import ELEMENTS, observable_elements
 from coreloss.materials import Materials, QueryIndex
@@ -205,7 +205,8 @@ class Simulator:
         has_offset = chance((BLOCK,), s.background_offset_probability, generator=generator)
         share = log_uniform((BLOCK,), s.background_offset, generator=generator) * has_offset
         level = share * (shape * mask).sum(1) / mask.sum(1)
-        background = (shape + level[:, None]) * (pairs.height[pair] / jump)[:, None]
+        height = scattering.background_for_jump_ratio(pairs.height[pair], jump_ratio=jump)
+        background = (shape + level[:, None]) * height[:, None]
         expected = edges + background
         mean = (expected * mask).sum(1) / mask.sum(1)
         scale = log_uniform((BLOCK,), s.mean_counts, generator=generator) / mean

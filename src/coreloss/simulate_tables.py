@@ -8,7 +8,7 @@ from functools import cache
 import torch
 
 from coreloss import near_edge
-from coreloss.cross_section import CrossSectionBank, default_bank
+from coreloss.cross_section_bank import CrossSectionBank, default_bank
 from coreloss.edges import ELEMENTS, edge_shells
 from coreloss.materials import Materials, QueryIndex
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from coreloss.axis import N_CHANNELS, energy_ev
+from coreloss.axis import N_CHANNELS, energy_ev, window_of
 from coreloss.edges import ELEMENTS, edge_shells, inside_window
 
 BOXES_EV = (2, 4, 8, 16, 32)
@@ -81,10 +81,12 @@ class FrontEnd(nn.Module):
         super().__init__()
         self.register_buffer("log_energy", (energy_ev() + 20).log() - 6.0, persistent=False)
 
-    def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, spectrum: torch.Tensor, mask: torch.Tensor, gain: torch.Tensor | None = None
+    ) -> torch.Tensor:
         m = mask.to(spectrum.dtype)
         n = m.sum(1, keepdim=True).clamp(min=1)
-        gain = noise_gain(spectrum, mask)
+        gain = noise_gain(spectrum, mask) if gain is None else gain
         floor = 1e-5 + gain  # about one count: keeps logarithms of empty channels finite
         log_spectrum = spectrum.clamp(min=0).add(floor).log()
         mean = (log_spectrum * m).sum(1, keepdim=True) / n
@@ -206,13 +208,14 @@ class EdgeNet(nn.Module):
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
         with torch.autocast(spectrum.device.type, enabled=False):
-            channels = self.front(spectrum.float(), mask)
+            gain = noise_gain(spectrum.float(), mask)
+            channels = self.front(spectrum.float(), mask, gain)
         features = self.stem(channels).transpose(1, 2)  # (B, n, c)
-        lo, hi = _window_ev(mask)
+        lo, hi = window_of(mask)
         inside = inside_window(self.onset_ev, lo, hi)
         row, edge = inside.nonzero(as_tuple=True)  # m tokens, ordered by spectrum
         token = self._look(features, row, edge)  # (m, d)
-        context = self.context(_window_features(spectrum, mask, lo, hi)).to(token.dtype)
+        context = self.context(_window_features(gain, lo, hi)).to(token.dtype)
         token = self._exchange(token, context, row)
         vote = (token * self.evidence[edge]).sum(1) + self.shared_evidence(token).squeeze(1).float()
         logits = self.bias.float().repeat(len(inside), 1).view(-1)
@@ -251,14 +254,7 @@ class EdgeNet(nn.Module):
         return token + self.mix(token * self.gain[edge] + self.embedding[edge])
 
 
-def _window_ev(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """First and last measured energy, (B,) each."""
-    first = mask.to(torch.uint8).argmax(1)
-    last = mask.shape[1] - 1 - mask.flip(1).to(torch.uint8).argmax(1)
-    return first.float(), last.float()
-
-
-def _window_features(spectrum, mask, lo, hi) -> torch.Tensor:
+def _window_features(gain, lo, hi) -> torch.Tensor:
     """Window limits and noise for the context token, (B, 4)."""
-    noise = noise_gain(spectrum.float(), mask).log().squeeze(1)
+    noise = gain.log().squeeze(1)
     return torch.stack([lo / 1000, hi / 1000, (hi - lo + 1).log() - 6, 0.2 * noise], 1)
