@@ -37,6 +37,7 @@ def stored(path, *, n=200, window_ev=(350.0, 800.0)):
                 observable=observable,
                 snr=snr,
                 amount=amount,
+                processed=torch.zeros(n, dtype=torch.bool),
             )
         ],
         config={},

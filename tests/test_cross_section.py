@@ -353,8 +353,8 @@ def test_bank_is_saved_and_refused_when_stale(bank, tmp_path):
 def test_default_bank_is_built_once(bank, tmp_path, monkeypatch):
     calls = []
     monkeypatch.setenv("CORELOSS_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(banks, "build_bank", lambda: calls.append(1) or bank)
-    uncached = banks.default_bank.__wrapped__
+    monkeypatch.setattr(banks, "build_bank", lambda tables: calls.append(1) or bank)
+    uncached = banks.bank_of.__wrapped__
     uncached()
     again = uncached()
     assert calls == [1]

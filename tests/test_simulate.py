@@ -1,17 +1,37 @@
 """The stream of simulated spectra: reproducible, labelled as it says, physical."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 import torch
 
-from coreloss.axis import N_CHANNELS
+from coreloss import cross_section_bank as banks
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS, edge_shells, observable_elements
+from coreloss.gosh import read_gosh, write_gosh
 from coreloss.materials import load_materials, query_table, split_materials
+from coreloss.near_edge import oscillations
 from coreloss.sampling import chance, generator_for, log_uniform, normal, pick, uniform
-from coreloss.settings import SimulationSettings
+from coreloss.settings import INGREDIENTS, SimulationSettings
 from coreloss.simulate import BLOCK, Simulator, concatenate
-from coreloss.simulate_specimen import Pairs, Window
+from coreloss.simulate_bands import AFTER_EV, LEAD_EV, continuum, sorted_bands
+from coreloss.simulate_instrument import (
+    background_shape,
+    draw_background,
+    draw_low_loss,
+    plasmon_tail,
+    subtract_power_law,
+)
+from coreloss.simulate_specimen import (
+    Pairs,
+    Window,
+    draw_pairs,
+    draw_specimen,
+    draw_window,
+)
+from coreloss.simulate_tables import RANK, TILE, TILES
+
+BANK = banks.CrossSectionBank(*(torch.zeros(1) for _ in range(3)))
 
 
 def make(seed=5, settings=None, device="cpu"):
@@ -50,9 +70,9 @@ def test_the_stream_is_the_one_it_was():
     first = make().batch(0, 128)
     drawn = b"".join(p.contiguous().numpy().tobytes() for p in (first.mask, first.present))
     assert hashlib.sha256(drawn).hexdigest() == (
-        "044b15d8c1ab39909f145d5896721d8d8c0ddba8944acf497cff489491b8a3b4"
+        "8c1a86ec4311046a163f70401822beb09446b219b3bf32cf657c57659be1bb80"
     )
-    assert first.counts.double().sum().item() == pytest.approx(8.589765e10, rel=1e-5)
+    assert first.counts.double().sum().item() == pytest.approx(1.260138e11, rel=1e-5)
 
 
 def test_the_number_of_threads_does_not_matter(simulator, batch):
@@ -67,13 +87,15 @@ def test_the_number_of_threads_does_not_matter(simulator, batch):
 def test_counts_are_finite_and_stay_inside_the_window(batch):
     assert torch.isfinite(batch.counts).all()
     assert torch.isfinite(batch.snr).all()
-    assert (batch.counts >= 0).all()
     assert (batch.counts[~batch.mask] == 0).all()
-    assert (batch.counts.sum(1) > 0).all()
+    assert (batch.counts.abs().sum(1) > 0).all()
+    assert (batch.counts[~batch.processed] < 0).float().mean() < 0.005  # read-out noise
 
 
-def test_every_spectrum_shows_an_edge_set_of_an_element_in_it(batch):
-    assert (batch.present & batch.observable).any(1).all()
+def test_all_but_free_windows_show_an_edge_set_of_an_element_in_it(batch):
+    assert 0.9 < batch.present.any(1).float().mean() < 1
+    bound = make(settings=SimulationSettings().without("recorded windows")).block(0)
+    assert bound.present.any(1).all()
     assert not (batch.present & ~batch.observable).any()
     assert (batch.snr[~batch.present] == 0).all()
     torch.testing.assert_close(batch.amount.sum(1), torch.ones(len(batch)))
@@ -94,6 +116,7 @@ def test_queries_reach_every_element(simulator):
 def test_noise_follows_the_dose(simulator):
     """Second differences of a high-dose spectrum hold little noise, of a low-dose one much."""
     batch = simulator.batch(0, BLOCK)
+    batch = batch[~batch.processed]
     mean = batch.counts.sum(1) / batch.mask.sum(1)
     step = (batch.counts[:, 1:] - batch.counts[:, :-1]) * (batch.mask[:, 1:] & batch.mask[:, :-1])
     roughness = step.abs().sum(1) / batch.mask.sum(1) / mean
@@ -101,10 +124,9 @@ def test_noise_follows_the_dose(simulator):
 
 
 def one_edge(shell, *, height, onset_ev):
-    """The same edge in every spectrum of a block, and the step that it is."""
+    """The same edge in every spectrum of a block, in a window from 400 to 900 eV."""
     number = [(edge.element, edge.shell) for edge in edge_shells()].index(shell)
-    ones = torch.ones(BLOCK)
-    yes = torch.ones(BLOCK, dtype=torch.bool)
+    ones, yes = torch.ones(BLOCK), torch.ones(BLOCK, dtype=torch.bool)
     pairs = Pairs(
         spectrum=torch.arange(BLOCK),
         shell=torch.full((BLOCK,), number),
@@ -116,37 +138,185 @@ def one_edge(shell, *, height, onset_ev):
         inside=yes,
         near=yes,
     )
-    step = height * (torch.arange(N_CHANNELS) >= onset_ev).float()
-    return pairs, step.repeat(BLOCK, 1)
+    window = Window(pairs.element, 400 * ones, 900 * ones, 0 * pairs.shell, 0 * ones, ~yes)
+    _, window, bands = sorted_bands(window)
+    energy_ev = bands.first_ev[:, None] + torch.arange(bands.groups[0][2])
+    return pairs, window, bands, energy_ev, height * (energy_ev >= onset_ev).float()
 
 
 def test_snr_is_the_formula_of_the_theory_page(simulator):
     height, background = 200.0, 5000.0
-    pairs, step = one_edge(("O", "K"), height=height, onset_ev=532.0)
-    window = Window(pairs.element, torch.full((BLOCK,), 400.0), torch.full((BLOCK,), 900.0))
+    pairs, window, bands, _, step = one_edge(("O", "K"), height=height, onset_ev=532.0)
     nothing, ones = torch.zeros(BLOCK), torch.ones(BLOCK)
-    snr = simulator._snr(step + background, pairs, nothing, ones, window)
+    expected = (step + background).view(-1)
+    shells = simulator.shells[0]
+    snr = simulator._snr(expected, pairs, nothing, ones, window, bands, shells)
     edge, below = 40 * height, 40 * background
     expected = edge / (edge + 10 * below + (0.003 * below) ** 2) ** 0.5
     assert snr[:, ELEMENT_INDEX["O"]].tolist() == pytest.approx([expected] * BLOCK, rel=1e-4)
     assert (snr.sum(1) == snr[:, ELEMENT_INDEX["O"]]).all()
 
 
-def test_the_jump_ratio_is_that_of_the_chosen_edge():
-    settings = SimulationSettings(jump_ratio=(0.5, 0.5), background_offset_probability=0.0)
-    pairs, step = one_edge(("O", "K"), height=3.0, onset_ev=532.0)
-    mask = torch.zeros(BLOCK, N_CHANNELS, dtype=torch.bool)
-    mask[:, 400:900] = True
-    expected, scale = make(settings=settings)._with_background(
-        step, pairs, mask, generator_for(0, 0)
+def test_the_snr_of_one_spectrum_does_not_depend_on_the_others(simulator):
+    pairs, window, bands, _, step = one_edge(("O", "K"), height=200.0, onset_ev=532.0)
+    expected = step + 5000.0
+    expected[::2] *= 1e-6
+    nothing, ones = torch.zeros(BLOCK), torch.ones(BLOCK)
+    parts = (pairs, nothing, torch.where(torch.arange(BLOCK) % 2 == 0, 1e-6, ones), window, bands)
+    alike = simulator._snr(expected.view(-1), *parts, simulator.shells[0])[:, ELEMENT_INDEX["O"]]
+    for same in (alike[::2], alike[1::2]):
+        torch.testing.assert_close(same, same[:1].expand_as(same), rtol=1e-3, atol=0)
+    assert alike[0] < 0.01 * alike[1]
+
+
+def background(settings, *, thick=False):
+    """Backgrounds over 400 to 900 eV with the reference at 532 eV, and what they were drawn as."""
+    _, window, _, energy_ev, _ = one_edge(("O", "K"), height=3.0, onset_ev=532.0)
+    low_loss = draw_low_loss(window, settings, generator=generator_for(0, 0))
+    drawn = draw_background(window, low_loss, settings, generator=generator_for(0, 1))
+    mask, onset = window.mask(energy_ev), torch.full((BLOCK,), 532.0)
+    shape = background_shape(
+        drawn, energy_ev, mask, transfer=low_loss.transfer(1024), reference_ev=onset
     )
-    background = expected / scale[:, None] - step
-    assert background[:, 532].tolist() == pytest.approx([3.0 / 0.5] * BLOCK, rel=1e-4)
-    exponent = (background[:, 522] / background[:, 542]).log() / torch.tensor(542 / 522).log()
-    assert exponent.min() > settings.background_exponent[0] - 0.01
-    assert exponent.max() < settings.background_exponent[1] + 0.01
-    mean = (expected * mask).sum(1) / mask.sum(1)
-    assert mean.log10().mean().item() == pytest.approx(4.35, abs=0.2)  # 50 to 1e7, log-uniform
+    return drawn, energy_ev[0], shape
+
+
+def test_a_plain_background_is_one_at_its_reference_and_has_its_exponent():
+    settings = SimulationSettings().without("real backgrounds")
+    drawn, energy_ev, shape = background(settings)
+    at = int(532 - energy_ev[0])
+    assert shape[:, at].tolist() == pytest.approx([1.0] * BLOCK, rel=1e-4)
+    found = (shape[:, at - 90] / shape[:, at + 200]).log() / torch.tensor(732 / 442).log()
+    torch.testing.assert_close(found, drawn.exponent, rtol=1e-3, atol=0)
+    low, high = settings.background_exponent
+    assert low <= found.min() < low + 0.1 < high - 0.1 < found.max() <= high
+
+
+def test_an_offset_and_an_afterglow_are_what_they_say():
+    settings = replace(
+        SimulationSettings().without("real backgrounds"),
+        background_offset_probability=1.0,
+        background_offset=(0.5, 0.5),
+        background_exponent=(3.0, 3.0),
+    )
+    _, energy_ev, shape = background(settings)
+    end = (900 / 532) ** -3.0
+    at = (torch.tensor([450.0, 800.0]) - energy_ev[0]).long()
+    expected = (torch.tensor([450.0, 800.0]) / 532) ** -3 + 0.5 * end
+    torch.testing.assert_close(shape[:, at], expected.repeat(BLOCK, 1), rtol=1e-3, atol=0)
+
+
+def test_thick_specimens_have_steeper_backgrounds():
+    plain = replace(SimulationSettings().without("real backgrounds"), thickness_mfp=(1.5, 1.5))
+    _, energy_ev, thin = background(plain)
+    _, _, thick = background(replace(plain, background_thickness=True))
+    start, end = (int(e - energy_ev[0]) for e in (400, 900))
+    assert (thick[:, start] / thick[:, end] > 1.005 * thin[:, start] / thin[:, end]).all()
+
+
+def test_the_tail_of_the_plasmons_ends_in_a_power_law():
+    low_loss = draw_low_loss(
+        one_edge(("O", "K"), height=1.0, onset_ev=532.0)[1],
+        SimulationSettings(),
+        generator=generator_for(0, 0),
+    )
+    energy_ev = torch.arange(40.0, 600.0).repeat(BLOCK, 1)
+    tail = plasmon_tail(low_loss.transfer(1024), energy_ev, torch.full((BLOCK, 1), 60.0))
+    assert tail[:, 20].tolist() == pytest.approx([1.0] * BLOCK)
+    assert torch.isfinite(tail).all()
+    slope = tail[:, 130:].log().diff(dim=1) / energy_ev[0, 130:].log().diff()
+    assert (slope < -1).all()  # no step and no rise where the computed part ends
+    assert (slope > -12).all()
+
+
+def test_a_subtracted_power_law_leaves_nothing_but_the_edge():
+    energy_ev = torch.arange(450.0, 900.0).repeat(2, 1)
+    mask = energy_ev >= torch.tensor([[460.0], [500.0]])
+    edge = 300.0 * (energy_ev >= 532) * mask
+    counts = 1e4 * (energy_ev / 450) ** -3.3 + edge
+    left = subtract_power_law(counts, mask, energy_ev, torch.tensor([528.0, 528.0]))
+    torch.testing.assert_close(left, edge, rtol=0, atol=30.0)  # of 10,000
+
+
+def test_the_continuum_is_the_sum_of_its_cross_sections(simulator):
+    """Tiles against whole rows of the bank, in the band of each spectrum."""
+    generator = generator_for(9, 0)
+    s, shells = simulator.settings, simulator.shells[0]
+    window = draw_window(BLOCK, shells, simulator.materials, s, generator=generator)
+    _, window, bands = sorted_bands(window)
+    specimen = draw_specimen(window.query, simulator.materials, s, generator=generator)
+    pairs = draw_pairs(specimen, window, shells, s, generator=generator)
+    pairs = replace(pairs, shift_step=torch.zeros_like(pairs.shift_step))
+    rows = shells.shifted_rows.view(len(shells.onset_ev), RANK, -1, TILES * TILE)
+    whole = rows[:, :, rows.shape[2] // 2]
+    flat = continuum(pairs, bands, shells)
+    assert len(bands.groups) == 5
+    for spectra, _, band in bands.matrices(flat):
+        spectrum = spectra.start
+        mine = pairs.spectrum == spectrum
+        total = torch.einsum("pr,prc->c", pairs.coefficients[mine], whole[pairs.shell[mine]])
+        first = int(bands.first_ev[spectrum])
+        expected = total[first : first + band.shape[1]]
+        scale = float(expected.abs().max())
+        torch.testing.assert_close(band[0], expected, rtol=1e-4, atol=2e-3 * scale)
+
+
+def test_bands_hold_their_windows_and_what_comes_before(simulator):
+    window = draw_window(
+        BLOCK, simulator.shells[0], simulator.materials, simulator.settings,
+        generator=generator_for(0, 0),
+    )  # fmt: skip
+    order, window, bands = sorted_bands(window)
+    assert sorted(order.tolist()) == list(range(BLOCK))
+    end = bands.first_ev + bands.n_tiles * TILE
+    assert (bands.first_ev <= (window.lo_ev - LEAD_EV).clamp(min=0)).all()
+    assert (end > window.hi_ev + AFTER_EV).all()
+
+
+def test_extended_oscillations_have_the_period_of_their_distance():
+    settings = SimulationSettings(exelfs_probability=1.0, exelfs_amplitude=(0.1, 0.1))
+    onset = torch.full((64,), 532.0)
+    edge, first, values = oscillations(onset, settings, generator=generator_for(0, 0))
+    assert torch.equal(edge, torch.arange(64))
+    past = first[0].item() - 532.0 + torch.arange(values.shape[1])
+    k = (past * 0.262468).sqrt()  # 2 m E / hbar^2 in 1/Angstrom^2 per eV
+    grid = torch.arange(100, 400) / 100  # trial distances
+    power = ((values * k**3) @ torch.exp(2j * k[:, None] * grid).real).abs()
+    power += ((values * k**3) @ torch.exp(2j * k[:, None] * grid).imag).abs()
+    best = grid[power.argmax(1)]
+    assert ((best > 1.25) & (best < 3.4)).all()
+    assert best.std() > 0.3
+    assert 0.02 < values.abs().amax(1).median() < 0.2
+
+
+def test_published_tables_take_the_place_of_calculated_ones(tmp_path, monkeypatch):
+    tables = read_gosh()
+    oxygen = tables["O", "K"]
+    write_gosh(tmp_path / "other.gosh", [replace(oxygen, gos_per_ev=1.1 * oxygen.gos_per_ev)])
+    monkeypatch.setattr(banks, "fetch_published", lambda name: tmp_path / "other.gosh")
+    mixed = banks.tables_with(tmp_path / "other.gosh")
+    assert mixed.keys() == tables.keys()
+    ratio = mixed["O", "K"].gos_per_ev / tables["O", "K"].gos_per_ev
+    assert ratio.mean() == pytest.approx(1.1, rel=1e-3)
+    assert mixed["N", "K"] is tables["N", "K"]
+    built = []
+    monkeypatch.setenv("CORELOSS_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(banks, "build_bank", lambda tables: built.append(tables) or BANK)
+    banks.bank_of.__wrapped__("dirac")
+    assert built[0]["O", "K"].gos_per_ev.mean() > 1.05 * oxygen.gos_per_ev.mean()
+    assert banks.bank_key(tmp_path / "other.gosh") != banks.bank_key()
+
+
+def test_each_ingredient_can_be_switched_off():
+    everything = SimulationSettings()
+    for name, values in INGREDIENTS.items():
+        off = everything.without(name)
+        assert {key: getattr(off, key) for key in values} == values
+        assert off != everything, name
+        block = make(settings=off).batch(0, 8)
+        assert torch.isfinite(block.counts).all(), name
+    with pytest.raises(ValueError, match="ingredients"):
+        everything.without("magic")
 
 
 def test_the_paper_settings_use_counting_noise_only():

@@ -73,7 +73,7 @@ def test_the_loss_ignores_what_cannot_be_seen():
     observable = torch.tensor([[True, True, True, False]])
     snr = torch.tensor([[10.0, 1.0, 0.0, 0.0]])
     empty = torch.zeros(1, 0)
-    batch = Batch(empty, empty, present, observable, snr, empty)
+    batch = Batch(empty, empty, present, observable, snr, empty, empty)
     assert loss_mask(batch).tolist() == [[True, False, True, False]]
     logits = torch.zeros(1, 4)
     expected = 2 * torch.log(torch.tensor(2.0))

@@ -1,8 +1,9 @@
 """Simulated benchmark sets in HDF5: fixed, hashed, and readable with plain h5py.
 
-Layout: ``counts`` (n, 3072) int32, electrons per 1 eV channel (read-out noise makes some negative);
-``window`` (n, 2) int16, first and last measured channel; ``present`` and ``observable`` (n, 80)
-bool; ``snr`` and ``amount`` (n, 80) float32. Attributes: ``format``, ``format_version``,
+Layout: ``counts`` (n, 3072) int64, electrons per 1 eV channel (read-out noise and subtracted
+backgrounds make some negative); ``window`` (n, 2) int16, first and last measured channel;
+``present`` and ``observable`` (n, 80) bool; ``snr`` and ``amount`` (n, 80) float32; ``processed``
+(n, 1) bool, spectra whose background was subtracted. Attributes: ``format``, ``format_version``,
 ``elements``, ``config``, ``seed``, ``provenance`` (JSON) and ``sha256``, over all of these.
 """
 
@@ -29,16 +30,18 @@ if TYPE_CHECKING:
     from coreloss.simulate import Batch
 
 FORMAT = "coreloss benchmark"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CHUNK_ROWS = 64
 COLUMNS = {
-    "counts": (N_CHANNELS, np.dtype("<i4")),
+    "counts": (N_CHANNELS, np.dtype("<i8")),
     "window": (2, np.dtype("<i2")),
     "present": (len(ELEMENTS), np.dtype("?")),
     "observable": (len(ELEMENTS), np.dtype("?")),
     "snr": (len(ELEMENTS), np.dtype("<f4")),
     "amount": (len(ELEMENTS), np.dtype("<f4")),
+    "processed": (1, np.dtype("?")),
 }
+LABELS = ("present", "observable", "snr", "amount")
 HASHED_ATTRIBUTES = ("format", "format_version", "elements", "config", "seed")
 
 
@@ -47,7 +50,7 @@ class Benchmark:
     """A benchmark set in memory: the fields of a simulated batch, and where they come from.
 
     ``counts`` (n, 3072) float32, ``mask`` (n, 3072) bool, ``present`` and ``observable`` (n, 80)
-    bool, ``snr`` and ``amount`` (n, 80) float32.
+    bool, ``snr`` and ``amount`` (n, 80) float32, ``processed`` (n,) bool.
     """
 
     counts: torch.Tensor
@@ -56,6 +59,7 @@ class Benchmark:
     observable: torch.Tensor
     snr: torch.Tensor
     amount: torch.Tensor
+    processed: torch.Tensor
     config: dict[str, Any]
     seed: int
     provenance: dict[str, Any]
@@ -117,7 +121,8 @@ def read_benchmark(path: str | Path, *, verify: bool = True) -> Benchmark:
     return Benchmark(
         counts=torch.from_numpy(columns["counts"].astype(np.float32)),
         mask=torch.from_numpy((channel >= first) & (channel <= last)),
-        **{name: torch.from_numpy(columns[name]) for name in list(COLUMNS)[2:]},
+        **{name: torch.from_numpy(columns[name]) for name in LABELS},
+        processed=torch.from_numpy(columns["processed"][:, 0]),
         config=json.loads(attributes["config"]),
         seed=int(attributes["seed"]),
         provenance=json.loads(attributes["provenance"]),
@@ -179,13 +184,14 @@ def _write_rows(file: h5py.File, batches: Iterable[Batch], attributes: Mapping[s
 
 def _columns(batch: Batch) -> dict[str, np.ndarray]:
     counts = np.rint(batch.counts.cpu().to(torch.float64).numpy())
-    limit = np.iinfo(np.int32).max
+    limit = 2**53
     largest = np.abs(counts).max(initial=0.0)
     if not largest <= limit:
         raise ValueError(f"counts reach {largest:g}; allowed: finite and at most {limit}")
     columns = {"counts": counts, "window": _windows(batch.mask.cpu().numpy())}
-    for name in list(COLUMNS)[2:]:
+    for name in LABELS:
         columns[name] = getattr(batch, name).cpu().numpy()
+    columns["processed"] = batch.processed.cpu().numpy()[:, None]
     columns = {name: values.astype(COLUMNS[name][1]) for name, values in columns.items()}
     for name, values in columns.items():
         wanted = (len(counts), COLUMNS[name][0])

@@ -15,7 +15,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from coreloss.axis import N_CHANNELS
 from coreloss.cross_section import subshell_stack
 from coreloss.edges import EdgeShell, edge_shells
 from coreloss.files import replacing
-from coreloss.gos import BUILTIN_GOSH, GosTable, read_gosh
+from coreloss.gos import BUILTIN_GOSH, GosTable, fetch_published, read_gosh
 from coreloss.gos_integral import (
     TableStack,
     cross_section_at_nodes,
@@ -280,8 +280,10 @@ def _rows(stack: TableStack, psi, reference, ratios) -> torch.Tensor:
 
 
 def bank_key(gosh: str | Path | None = None) -> str:
-    """Hash of everything a bank is made of: GOS tables, edge shells, grids."""
-    digest = hashlib.sha256(Path(gosh or BUILTIN_GOSH).read_bytes())
+    """Hash of everything a bank is made of: the shipped GOS tables and others, shells, grids."""
+    digest = hashlib.sha256(BUILTIN_GOSH.read_bytes())
+    if gosh is not None:
+        digest.update(Path(gosh).read_bytes())
     shells = [(s.element, s.shell, s.onset_ev, s.offsets_ev, s.ratios) for s in edge_shells()]
     nodes = (BEAM_ENERGY_NODES_KEV, COLLECTION_NODES_MRAD, ANGLE_RATIO_NODES)
     grids = [list(map(float, x)) for x in nodes]
@@ -300,14 +302,31 @@ def cache_dir() -> Path:
 
 
 @cache
-def default_bank() -> CrossSectionBank:
-    """Bank of all shells from the shipped tables; built once (seconds) and kept on disk."""
-    key = bank_key()
+def bank_of(gos_table: str = "builtin") -> CrossSectionBank:
+    """Bank of all shells from the shipped tables or from published ones, 'dft' or 'dirac'.
+
+    Built once (seconds) and kept on disk. Shells that a published file lacks keep the shipped
+    table, and so do those with a measured q -> 0 shape. ValueError when a file cannot be had.
+    """
+    published = None if gos_table == "builtin" else fetch_published(gos_table)
+    key = bank_key(published)
     path = cache_dir() / f"bank-{key}.safetensors"
     if path.exists():
         with contextlib.suppress(ValueError):
             return CrossSectionBank.load(path, key=key)
-    bank = build_bank()
+    bank = build_bank(tables_with(published) if published else None)
     with contextlib.suppress(OSError):  # a read-only home must not stop the work
         bank.save(path, key=key)
     return bank
+
+
+def tables_with(gosh: str | Path) -> dict[tuple[str, str], GosTable]:
+    """The shipped tables, with those of another file in the place of calculated ones.
+
+    Onsets stay those of the edge table: files differ in them by electronvolts.
+    """
+    tables = dict(read_gosh())
+    for key, table in read_gosh(gosh).items():
+        if key in tables and tables[key].measured is None:
+            tables[key] = replace(table, onset_ev=tables[key].onset_ev)
+    return tables

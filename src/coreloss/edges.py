@@ -51,16 +51,19 @@ _TABLE_HEADER = """\
 #                   plus the splitting of XrayDB for the upper member.
 #   xraydb          XrayDB (Elam, Ravel and Sieber, Radiat. Phys. Chem. 63 (2002) 121) where eXSpy
 #                   has no value.
+# width_ev: natural width (FWHM) of the core hole, by XrayDB after Krause and Oliver, J. Phys. Chem.
+#   Ref. Data 8 (1979) 329, and Keski-Rahkonen and Krause, At. Data Nucl. Data Tables 14 (1974) 139.
 # Left out: 2s of N, O, F and Ne, which are valence levels.
 """
-_COLUMNS = ("element", "subshell", "onset_ev", "role", "source")
+_COLUMNS = ("element", "subshell", "onset_ev", "width_ev", "role", "source")
 
 
 @dataclass(frozen=True)
 class Subshell:
     """One j-subshell of one element, such as Ti L3.
 
-    ``occupancy_ratio`` is its share of the electrons of the full nl shell, (2j+1)/(2(2l+1)).
+    ``occupancy_ratio`` is its share of the electrons of the full nl shell, (2j+1)/(2(2l+1));
+    ``width_ev`` the natural width (FWHM) of its core hole.
     """
 
     element: str
@@ -69,6 +72,7 @@ class Subshell:
     n: int
     l: int  # noqa: E741
     onset_ev: float
+    width_ev: float
     occupancy_ratio: float
     role: str
     source: str
@@ -79,7 +83,7 @@ class EdgeShell:
     """One nl shell of one element, such as Ti L23, with its j-subshells inside the window.
 
     ``onset_ev`` is the lowest onset, ``offsets_ev`` the subshell onsets relative to it (ascending),
-    ``ratios`` their occupancy ratios in the same order.
+    ``ratios`` and ``widths_ev`` their occupancy ratios and core-hole widths in the same order.
     """
 
     element: str
@@ -88,6 +92,7 @@ class EdgeShell:
     role: str
     offsets_ev: tuple[float, ...]
     ratios: tuple[float, ...]
+    widths_ev: tuple[float, ...]
     subshells: tuple[str, ...]
 
     @property
@@ -146,17 +151,23 @@ def read_edge_table(path: str | Path | None = None) -> tuple[Subshell, ...]:
     lines = [line for line in source.read_text().splitlines() if not line.startswith("#")]
     return tuple(
         _subshell(
-            row["element"], row["subshell"], float(row["onset_ev"]), row["role"], row["source"]
+            row["element"],
+            row["subshell"],
+            float(row["onset_ev"]),
+            float(row["width_ev"]),
+            row["role"],
+            row["source"],
         )
         for row in csv.DictReader(lines)
     )
 
 
-def _subshell(element: str, name: str, onset_ev: float, role: str, source: str) -> Subshell:
+def _subshell(
+    element: str, name: str, onset_ev: float, width_ev: float, role: str, source: str
+) -> Subshell:
     n, l, _ = quantum_numbers(name)  # noqa: E741
-    return Subshell(
-        element, name, shell_of(name), n, l, onset_ev, occupancy_ratio(name), role, source
-    )
+    shell, ratio = shell_of(name), occupancy_ratio(name)
+    return Subshell(element, name, shell, n, l, onset_ev, width_ev, ratio, role, source)
 
 
 @cache
@@ -193,6 +204,7 @@ def _edge_shell(rows: list[Subshell]) -> EdgeShell:
         role=rows[0].role,
         offsets_ev=tuple(round(row.onset_ev - onset_ev, 6) for row in rows),
         ratios=tuple(row.occupancy_ratio for row in rows),
+        widths_ev=tuple(row.width_ev for row in rows),
         subshells=tuple(row.subshell for row in rows),
     )
 
@@ -261,16 +273,20 @@ def xraydb_onsets_ev() -> dict[tuple[str, str], float]:
 
 def build_edge_table() -> tuple[Subshell, ...]:
     """Merge the two sources into the table of ``data/edges.csv``; rules in the file's header."""
+    from xraydb import core_width
+
     exspy, xraydb = exspy_onsets_ev(), xraydb_onsets_ev()
     rows = []
     for element in ELEMENTS:
+        widths_ev = core_width(element)
         for name in _subshell_names():
             onset_ev, source = _merge(element, name, exspy, xraydb)
             if onset_ev is None or _is_valence(element, name):
                 continue
             if ONSET_RANGE_EV[0] <= onset_ev <= ONSET_RANGE_EV[1]:
                 role = role_of(element, shell_of(name))
-                rows.append(_subshell(element, name, onset_ev, role, source))
+                width_ev = round(float(widths_ev.get(name) or 0.0), 3)
+                rows.append(_subshell(element, name, onset_ev, width_ev, role, source))
     return tuple(rows)
 
 
@@ -304,6 +320,7 @@ def _is_valence(element: str, name: str) -> bool:
 def write_edge_table(path: str | Path) -> None:
     """Write :func:`build_edge_table` to ``path`` in the layout of ``data/edges.csv``."""
     rows = [
-        f"{r.element},{r.subshell},{r.onset_ev:g},{r.role},{r.source}" for r in build_edge_table()
+        f"{r.element},{r.subshell},{r.onset_ev:g},{r.width_ev:g},{r.role},{r.source}"
+        for r in build_edge_table()
     ]
     Path(path).write_text(_TABLE_HEADER + ",".join(_COLUMNS) + "\n" + "\n".join(rows) + "\n")

@@ -1,4 +1,5 @@
-"""Near-edge structure as short strips: generic peaks, pi*/sigma* resonances, white lines.
+"""Structure near and past an edge as strips: generic peaks, pi*/sigma* resonances, white lines,
+extended oscillations.
 
 A strip is a piece of `STRIP_CHANNELS` channels that begins a few channels before an edge. Adding
 short strips costs a tenth of adding full-length Gaussians.
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import constants
 
 from coreloss.edges import EdgeShell
 from coreloss.gosh import read_gosh
@@ -21,9 +23,23 @@ from coreloss.settings import SimulationSettings
 from coreloss.white_lines import bound_oscillator_strengths
 
 STRIP_LEAD_EV = 6
+OSCILLATION_CHANNELS = 256
+_OSCILLATION_BEGIN_EV = (12.0, 30.0)  # from none to all: nearer, the curved-wave picture fails
+_NEIGHBOUR_ANGSTROM = (1.4, 3.2)
+_MEAN_SQUARE_ANGSTROM2 = (0.003, 0.02)  # of the distance to the neighbours
+_K2_PER_EV = 2 * constants.m_e * constants.e / constants.hbar**2 * 1e-20  # 1/(Angstrom^2 eV)
 HEIGHT_EV = (4, 40)
 """First and last energy past the onset, whose mean cross-section is the height of an edge."""
-RESONANT_ELEMENTS = ("B", "C", "N", "O", "F")
+RESONANCE_HEIGHTS = (
+    *((element, "K", 8.0) for element in ("B", "C", "N", "O", "F")),
+    *((element, "K", 3.0) for element in ("Be", "Na", "Mg", "Al", "Si", "P", "S", "Cl")),
+    *((element, "L23", 5.0) for element in ("Mg", "Al", "Si", "P", "S", "Cl")),
+)
+"""Shells whose electrons are scattered by the nearest atoms more than elsewhere: element, shell and
+largest height of the resonances, edge height = 1."""
+RESONANCE_STEPS_EV = ((0.3, 7.0), (3.0, 11.0), (4.0, 14.0), (8.0, 28.0))
+"""Limits of the first resonance behind the onset, and of each next one behind the one before."""
+_RESONANCE_DECAY = (1.0, 0.6, 0.4, 0.25)
 _HEIGHT_TIMES_FWHM = 2 * math.sqrt(math.log(2) / math.pi)  # of a Gaussian of unit area
 
 
@@ -43,7 +59,7 @@ class Peaks:
     height: torch.Tensor
 
 
-def generic_peaks(onset_ev, settings: SimulationSettings, *, generator, n_peaks: int = 4) -> Peaks:
+def generic_peaks(onset_ev, settings: SimulationSettings, *, generator, n_peaks: int = 5) -> Peaks:
     """Random Gaussians behind every onset, broadened by the lifetime of the ejected electron.
 
     Their number, region and height are random; the width grows with the distance from the onset
@@ -64,40 +80,38 @@ def generic_peaks(onset_ev, settings: SimulationSettings, *, generator, n_peaks:
     return Peaks(torch.arange(n, device=onset_ev.device), onset_ev, position, fwhm, height)
 
 
-def resonances(onset_ev, resonant, settings: SimulationSettings, *, generator) -> Peaks:
-    """pi* and sigma* peaks of light-element K edges, for the edges where `resonant` is true.
+def resonances(onset_ev, largest, settings: SimulationSettings, *, generator) -> Peaks:
+    """Resonances of light elements, for edges with a ``largest`` height (m,) above 0.
 
-    pi* 0.3..7 eV above the onset, two sigma* at 4..18 eV and a broader one at 12..35 eV, up to 8
-    edge heights: the span of boron nitride, nitrogen gas, graphite, carbonates and oxides. In half
-    of them the smooth edge begins only at sigma*, as in bonded layers: what lies before is taken
-    away, up to all of it.
+    A sharp first peak (pi* in bonds that have one) and three more, ever broader and farther apart,
+    up to `largest` edge heights: the span of boron nitride, nitrogen gas, graphite, carbonates,
+    oxides and of the L edges of alumina and silica. In half of them the smooth edge begins only at
+    the second peak, as in bonded layers: what lies before is taken away, up to all of it.
     """
-    keep = resonant & chance(onset_ev.shape, settings.resonance_probability, generator=generator)
-    edge = keep.nonzero().squeeze(1)
+    keep = chance(onset_ev.shape, settings.resonance_probability, generator=generator)
+    edge = (keep & (largest > 0)).nonzero().squeeze(1)
     n = len(edge)
-    pi_star = uniform((n, 1), (0.3, 7.0), generator=generator)
-    sigma_star = uniform((n, 2), (4.0, 18.0), generator=generator)
-    broad = uniform((n, 1), (12.0, 35.0), generator=generator)
-    fwhm = uniform((n, 4), (0.8, 4.5), generator=generator)
-    fwhm[:, 1:] *= uniform((n, 3), (1.0, 2.5), generator=generator)
-    height = log_uniform((n, 4), (0.1, 8.0), generator=generator)
-    height[:, 1:3] *= 0.6
-    height[:, 3] *= 0.2
-    delay = sigma_star.min(1, keepdim=True).values
+    steps = [uniform((n, 1), s, generator=generator) for s in RESONANCE_STEPS_EV]
+    position = torch.cat(steps, 1).cumsum(1)
+    fwhm = uniform((n, 4), (0.8, 3.0), generator=generator) * (1 + position / 12)
+    low, high = math.log(0.1), largest[edge, None].log()
+    height = uniform((n, 4), (low, high), generator=generator).exp()
+    height *= torch.tensor(_RESONANCE_DECAY, device=height.device)
+    delay = position[:, 1:2]
     depth = uniform((n, 1), (0.2, 1.0), generator=generator)
     depth = depth * chance((n, 1), 0.5, generator=generator)
     # Two Gaussians side by side are flat between the onset and the delayed edge.
     return Peaks(
         edge,
         onset_ev[edge],
-        torch.cat([pi_star, sigma_star, broad, delay / 4, 3 * delay / 4], 1),
+        torch.cat([position, delay / 4, 3 * delay / 4], 1),
         torch.cat([fwhm, delay / 2, delay / 2], 1),
         torch.cat([height, -depth, -depth], 1),
     )
 
 
 def white_lines(
-    onset_ev, area_ev, offset_ev, ratio, settings: SimulationSettings, *, generator
+    onset_ev, area_ev, offset_ev, ratio, width_ev, settings: SimulationSettings, *, generator
 ) -> Peaks:
     """Bound transitions into empty d and f states, one line (of two components) per subshell.
 
@@ -105,12 +119,14 @@ def white_lines(
     ----------
     onset_ev : (m,); area_ev : (m,), the vacancy-weighted bound strength over the GOS just above the
         onset, so that it is an area in edge heights times eV
-    offset_ev, ratio : (m, 2), subshell onsets relative to the first, and statistical weights
-        (zero for a missing subshell)
+    offset_ev, ratio, width_ev : (m, 2), subshell onsets relative to the first, statistical weights
+        (zero for a missing subshell) and natural widths of the core hole
     """
     n = len(onset_ev)
     factor = uniform((n, 1), settings.white_line_factor, generator=generator)
-    branching = 1 + normal((n, 1), 0.2, generator=generator)
+    branching = normal((n, 1), settings.branching_spread, generator=generator).exp()
+    moved = normal((n,), settings.split_shift_ev, generator=generator)
+    offset_ev = torch.stack([offset_ev[:, 0], offset_ev[:, 1] + moved], 1)
     share = ratio.clone()
     share[:, :1] *= branching
     share = share / share.sum(1, keepdim=True).clamp(min=1e-9)
@@ -124,10 +140,42 @@ def white_lines(
     split = uniform((m, 1), (0.0, 3.0), generator=generator)
     position = torch.cat([centre, centre + split], 1)
     fwhm = log_uniform((m, 1), (0.9, 4.0), generator=generator)
+    fwhm = (fwhm**2 + width_ev.reshape(-1, 1)[keep] ** 2).sqrt()
     weight = uniform((m, 1), (0.3, 1.0), generator=generator)
     area = line_area[keep] * torch.cat([weight, 1 - weight], 1)
     height = area * (_HEIGHT_TIMES_FWHM / fwhm)
     return Peaks(edge[keep], start[keep], position, fwhm.expand(m, 2), height)
+
+
+def oscillations(
+    onset_ev, settings: SimulationSettings, *, generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Extended fine structure of one shell of neighbours at distance R, for some of the edges.
+
+    ``A (3/k)^2 sin(2 k R + phase) exp[-2 s^2 (k^2 - 9)]`` times the edge, with k in 1/Angstrom of
+    the ejected electron and s^2 the mean square of R (Egerton 2011, section 4.6.1). The edge itself
+    is taken to fall as E^-3.
+
+    Returns
+    -------
+    edge : (m,) long, which edges; first : (m,) long, channel of the first value
+    values : (m, OSCILLATION_CHANNELS), in edge heights
+    """
+    edge = chance(onset_ev.shape, settings.exelfs_probability, generator=generator).nonzero()
+    edge = edge.squeeze(1)
+    n = (len(edge), 1)
+    amplitude = log_uniform(n, settings.exelfs_amplitude, generator=generator)
+    distance = uniform(n, _NEIGHBOUR_ANGSTROM, generator=generator)
+    phase = uniform(n, (0.0, 2 * math.pi), generator=generator)
+    spread = uniform(n, _MEAN_SQUARE_ANGSTROM2, generator=generator)
+    onset = onset_ev[edge]
+    first = (onset + _OSCILLATION_BEGIN_EV[0]).floor().long()
+    past = (first - onset)[:, None] + torch.arange(OSCILLATION_CHANNELS, device=onset.device)
+    k2 = _K2_PER_EV * past
+    begin, full = _OSCILLATION_BEGIN_EV
+    envelope = ((past - begin) / (full - begin)).clamp(0, 1) * (9 / k2)
+    envelope = envelope * torch.exp(-2 * spread * (k2 - 9)) / (1 + past / onset[:, None]) ** 3
+    return edge, first, amplitude * envelope * torch.sin(2 * k2.sqrt() * distance + phase)
 
 
 def white_line_areas_ev(shells: Sequence[EdgeShell]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 
 import torch
 
@@ -48,3 +49,14 @@ def pick(valid: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
     """Index of one true entry in each row of `valid` (batch, n), all equally likely; 0 if none."""
     keys = torch.rand(valid.shape, generator=generator, device=generator.device)
     return (keys * valid).argmax(-1)
+
+
+def weighted(n: int, weights, *, generator: torch.Generator) -> torch.Tensor:
+    """Indices (n,) long, index i with a probability proportional to ``weights[i]``."""
+    weight = torch.tensor(weights, device=generator.device)
+    return torch.multinomial(weight, n, replacement=True, generator=generator)
+
+
+def rows_of(record, rows):
+    """The same frozen dataclass of tensors with some of their rows only."""
+    return type(record)(*(getattr(record, field.name)[rows] for field in fields(record)))

@@ -3,11 +3,11 @@
 Low-loss scattering is a product in Fourier space. With t = thickness over mean free path, P the
 transform of the single-scattering distribution (area 1) and Z that of the zero-loss peak,
 
-    H(w) = Z(w) exp[t (P(w) - 1)] exp(-i w delta),
+    H(w) = Z(w) exp[t (P(w) - 1)],
 
-which holds plural scattering of all orders with Poisson weights ``t^n exp(-t) / n!`` and a shift of
-the energy axis by delta (R. F. Egerton, *EELS in the Electron Microscope*, 3rd ed. (2011), sections
-3.4 and 4.1). Everything is batched; channels are 1 eV wide.
+which holds plural scattering of all orders with Poisson weights ``t^n exp(-t) / n!`` (R. F.
+Egerton, *EELS in the Electron Microscope*, 3rd ed. (2011), sections 3.4 and 4.1). Everything is
+batched; channels are 1 eV wide.
 """
 
 from __future__ import annotations
@@ -32,18 +32,16 @@ def low_loss_transfer(
     plasmon_width_ev: torch.Tensor,
     plasmon_share: torch.Tensor,
     zero_loss_fwhm_ev: torch.Tensor,
-    shift_ev: torch.Tensor,
     plasmon_shape: str = "drude",
     zero_loss_shape: str = "lorentzian",
     n_fft: int = N_FFT,
 ) -> torch.Tensor:
     """Transfer function H of a low-loss spectrum of area 1, complex (batch, n_fft // 2 + 1).
 
-    ``thickness_mfp``, ``zero_loss_fwhm_ev`` and ``shift_ev`` (batch,); the plasmons (batch, m) with
-    energy, full width at half maximum and share of the single scattering (rows add up to 1).
-    ``plasmon_shape``: ``drude`` (E >= 0 only, sampled) or ``lorentzian`` (closed form).
-    ``zero_loss_shape``: ``lorentzian`` or ``gaussian``. A shift by a fraction of a channel
-    interpolates linearly between two channels.
+    ``thickness_mfp`` and ``zero_loss_fwhm_ev`` (batch,); the plasmons (batch, m) with energy, full
+    width at half maximum and share of the single scattering (rows add up to 1). ``plasmon_shape``:
+    ``drude`` (E >= 0 only, sampled) or ``lorentzian`` (closed form). ``zero_loss_shape``:
+    ``lorentzian`` or ``gaussian``.
     """
     _check_low_loss(thickness_mfp, plasmon_width_ev, plasmon_share, zero_loss_fwhm_ev)
     like = {"dtype": thickness_mfp.dtype, "device": thickness_mfp.device}
@@ -52,13 +50,8 @@ def low_loss_transfer(
         omega, plasmon_energy_ev, plasmon_width_ev, plasmon_share, plasmon_shape, n_fft
     )
     zero_loss = _zero_loss(omega, zero_loss_fwhm_ev[:, None], zero_loss_shape)
-    # A shift by a fraction of a channel is two taps, as linear interpolation: a pure phase would
-    # ring, and next to an edge a thousand times stronger the ringing is all there is.
-    t, whole = thickness_mfp[:, None], shift_ev.floor()[:, None]
-    part = shift_ev[:, None] - whole
-    taps = torch.complex(1 - part + part * omega.cos(), -part * omega.sin())
-    magnitude = torch.exp(t * (single.real - 1)) * zero_loss
-    return torch.polar(magnitude, t * single.imag - omega * whole) * taps
+    t = thickness_mfp[:, None]
+    return torch.polar(torch.exp(t * (single.real - 1)) * zero_loss, t * single.imag)
 
 
 def _zero_loss(omega, fwhm_ev, shape: str) -> torch.Tensor:
@@ -139,11 +132,12 @@ def power_law(
     amplitude: torch.Tensor,
     exponent: torch.Tensor,
     exponent_slope: torch.Tensor | float = 0.0,
+    ln_factor: torch.Tensor | float = 0.0,
 ) -> torch.Tensor:
     """Background ``A (E/E0)^-(r + r2 ln(E/E0))`` with height A at E0.
 
-    Energies (n,) or (1, n), parameters (batch,), result (batch, n). r2 lets the exponent drift, as
-    it does over wide windows.
+    Energies (n,) or (batch, n), parameters (batch,), result (batch, n). r2 lets the exponent drift,
+    as it does over wide windows; ``ln_factor`` (batch, n) is the logarithm of one more factor.
 
     >>> one = torch.ones(1)
     >>> power_law(torch.tensor([100.0, 200.0]), reference_ev=100 * one, amplitude=8 * one,
@@ -155,14 +149,31 @@ def power_law(
     ln_ratio = torch.log(energy) - torch.log(reference_ev)[:, None]
     slope = torch.as_tensor(exponent_slope, dtype=ln_ratio.dtype, device=ln_ratio.device)
     power = exponent[:, None] + slope.reshape(-1, 1) * ln_ratio
-    return amplitude[:, None] * torch.exp(-power * ln_ratio)
+    return amplitude[:, None] * torch.exp(ln_factor - power * ln_ratio)
 
 
-def background_for_jump_ratio(
-    edge_height: torch.Tensor, *, jump_ratio: torch.Tensor
+def plural_background(
+    energy: torch.Tensor,
+    *,
+    exponent: torch.Tensor,
+    thickness_mfp: torch.Tensor,
+    plasmon_energy_ev: torch.Tensor,
 ) -> torch.Tensor:
-    """Background at an onset that gives the edge a jump ratio: edge height over background."""
-    return edge_height / jump_ratio
+    """Logarithm of the factor that plural scattering puts on a power law E^-r, (batch, n).
+
+    n plasmons of energy Ep move the power law up by n Ep. Close enough for Ep << E, each of them
+    multiplies it by ``(1 - Ep/E)^-r``, and the Poisson sum over n is
+    ``exp{t [(1 - Ep/E)^-r - 1]}``: thick specimens have steeper backgrounds that also bend.
+    ``energy`` (batch, n), the others (batch,). Ep/E counts as at most 0.4.
+
+    >>> one = torch.ones(1)
+    >>> ln_factor = plural_background(torch.tensor([[200.0]]), exponent=3 * one,
+    ...                               thickness_mfp=one, plasmon_energy_ev=20 * one)
+    >>> round(float(ln_factor), 3)
+    0.372
+    """
+    ratio = (plasmon_energy_ev[:, None] / energy).clamp_(max=0.4)
+    return thickness_mfp[:, None] * torch.expm1(-exponent[:, None] * torch.log1p(-ratio))
 
 
 def inelastic_mean_free_path_nm(

@@ -6,42 +6,56 @@ random numbers belong to blocks of `BLOCK` spectra, and a block is computed as a
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, fields
 
 import torch
-import torch.nn.functional as F
 
 from coreloss import near_edge, scattering
-from coreloss.axis import N_CHANNELS, energy_ev
+from coreloss.axis import N_CHANNELS
 from coreloss.cross_section_bank import CrossSectionBank
 from coreloss.detector import record
 from coreloss.edges import ELEMENTS, observable_elements
 from coreloss.materials import Materials, QueryIndex
-from coreloss.sampling import chance, generator_for, log_uniform, normal, pick, uniform
+from coreloss.sampling import generator_for, log_uniform, rows_of
 from coreloss.settings import SimulationSettings
-from coreloss.simulate_specimen import Pairs, Window, draw_pairs, draw_specimen, draw_window
-from coreloss.simulate_tables import (
-    MaterialTables,
-    ShellTables,
-    default_shells,
-    shifted_row,
+from coreloss.simulate_bands import AFTER_EV, Bands, continuum, sorted_bands
+from coreloss.simulate_instrument import (
+    background_shape,
+    draw_axis,
+    draw_background,
+    draw_detector,
+    draw_low_loss,
+    subtract_power_law,
 )
+from coreloss.simulate_specimen import (
+    Pairs,
+    Window,
+    draw_pairs,
+    draw_specimen,
+    draw_window,
+    reference_edges,
+)
+from coreloss.simulate_tables import TILE, TILES, MaterialTables, ShellTables, default_shells
 
 BLOCK = 512
 _EGERTON_H = 10.0
+_LOWEST_EV = 5.0  # where a power law stops to rise, if not in front of its window
 
 
 @dataclass(frozen=True)
 class Batch:
     """Spectra and labels; B spectra, 80 elements in the order of `edges.ELEMENTS`.
 
-    counts : (B, 3072) float32, electrons per 1 eV channel, 0 outside the window
+    counts : (B, 3072) float32, electrons per 1 eV channel, 0 outside the window; below 0 where
+        read-out noise exceeds the signal, and in processed spectra
     mask : (B, 3072) bool, channels inside the window
     present : (B, 80) bool, in the specimen with an edge set inside the window
     observable : (B, 80) bool, an edge set lies inside the window
     snr : (B, 80) float32, signal-to-noise ratio of the element's best edge set, 0 if absent
     amount : (B, 80) float32, shares of the specimen's atoms, of all its labelled elements, whether
         an edge of theirs is in the window or not; rows add up to 1
+    processed : (B,) bool, the background was taken off, perhaps the plural scattering too
     """
 
     counts: torch.Tensor
@@ -50,12 +64,13 @@ class Batch:
     observable: torch.Tensor
     snr: torch.Tensor
     amount: torch.Tensor
+    processed: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.counts)
 
     def __getitem__(self, rows) -> Batch:
-        return Batch(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return rows_of(self, rows)
 
     def to(self, device: str) -> Batch:
         """Copy on another device."""
@@ -64,6 +79,9 @@ class Batch:
 
 def concatenate(batches) -> Batch:
     """One batch of several."""
+    batches = list(batches)
+    if len(batches) == 1:
+        return batches[0]
     return Batch(*(torch.cat([getattr(b, f.name) for b in batches]) for f in fields(Batch)))
 
 
@@ -76,6 +94,9 @@ class Simulator:
     settings : distributions of all random parameters
     seed : names the stream; different seeds are independent
     device : where everything is computed; CPU results are reproducible bit for bit
+    bank : cross-sections in the place of those that the settings name
+    block_size : spectra that are computed together. Another size is another stream; a GPU needs
+        thousands to be busy
     """
 
     def __init__(
@@ -87,166 +108,154 @@ class Simulator:
         seed: int = 0,
         device: str = "cpu",
         bank: CrossSectionBank | None = None,
+        block_size: int = BLOCK,
     ) -> None:
-        self.settings = settings or SimulationSettings()
+        self.settings = s = settings or SimulationSettings()
         self.seed = seed
         self.device = device
-        self.energy_ev = energy_ev().to(device)
+        self.block_size = block_size
         self.materials = MaterialTables.build(materials, queries, device=device)
-        self.shells = ShellTables.build(bank, device=device) if bank else default_shells(device)
+        if bank is not None:
+            kind = {"device": device, "lifetime": s.core_hole_lifetime}
+            self.shells = (ShellTables.build(bank, **kind),)
+        else:
+            self.shells = tuple(
+                default_shells(device, s.core_hole_lifetime, name) for name in s.gos_tables
+            )
+
+    def asking(self, queries: QueryIndex, *, seed: int) -> Simulator:
+        """Another stream of the same materials, with other queries; the tables are shared."""
+        other = copy.copy(self)
+        other.materials, other.seed = self.materials.asked(queries), seed
+        return other
 
     def batch(self, start: int, n: int) -> Batch:
         """Spectra `start` to `start + n - 1` of the stream."""
         if start < 0 or n < 1:
             raise ValueError(f"start = {start}, n = {n}: start must be >= 0 and n >= 1")
-        first, last = start // BLOCK, (start + n - 1) // BLOCK
-        blocks = concatenate([self.block(number) for number in range(first, last + 1)])
-        offset = start - first * BLOCK
+        size = self.block_size
+        first, last = start // size, (start + n - 1) // size
+        blocks = concatenate(self.block(number) for number in range(first, last + 1))
+        offset = start - first * size
         return blocks[offset : offset + n]
 
     def block(self, number: int) -> Batch:
-        """Block `number` of `BLOCK` spectra, computed as a whole."""
+        """Block `number` of the stream, computed as a whole."""
         generator = generator_for(self.seed, number, device=self.device)
-        window = draw_window(BLOCK, self.shells, self.materials, self.settings, generator=generator)
-        specimen = draw_specimen(window.query, self.materials, self.settings, generator=generator)
-        pairs = draw_pairs(specimen, window, self.shells, self.settings, generator=generator)
-        edges, peak_area = self._edges(pairs, generator)
-        edges = self._scatter(edges, generator)
-        mask = window.mask(self.energy_ev)
-        expected, scale = self._with_background(edges, pairs, mask, generator)
-        snr = self._snr(expected * mask, pairs, peak_area, scale, window)
-        counts = self._record(expected, mask, generator)
+        s, n = self.settings, self.block_size
+        shells = self.shells[number % len(self.shells)]
+        window = draw_window(n, shells, self.materials, s, generator=generator)
+        order, window, bands = sorted_bands(window)
+        specimen = draw_specimen(window.query, self.materials, s, generator=generator)
+        pairs = draw_pairs(specimen, window, shells, s, generator=generator)
+        flat, peak_area = self._edges(pairs, bands, shells, generator)
+        counts, scale = self._record(flat, pairs, window, bands, shells, order, generator)
+        snr = self._snr(flat, pairs, peak_area, scale, window, bands, shells)
         observable = observable_elements(window.lo_ev, window.hi_ev)
         amount = specimen.amount_per_element()
         present = (amount > 0) & observable
-        return Batch(counts, mask, present, observable, snr * present, amount)
+        rank = order.argsort()
+        window = rows_of(window, rank)
+        mask = window.mask(torch.arange(N_CHANNELS, device=self.device))
+        labels = (label[rank] for label in (present, observable, snr * present, amount))
+        return Batch(counts, mask, *labels, processed=window.fit_end_ev > 0)
 
     # -- the steps, in the order of the physics -------------------------------------------------
 
-    def _edges(self, pairs: Pairs, generator):
-        """Sum of all edges with their near-edge structure, (B, n), and the peak area per pair."""
-        n_channels = self.shells.shifted_rows.shape[1]
-        row = shifted_row(pairs.shell, pairs.shift_step)
-        per_spectrum = torch.bincount(pairs.spectrum, minlength=BLOCK) * row.shape[1]
-        offsets = per_spectrum.cumsum(0) - per_spectrum
-        edges = F.embedding_bag(
-            row.reshape(-1),
-            self.shells.shifted_rows,
-            offsets,
-            per_sample_weights=pairs.coefficients.reshape(-1),
-            mode="sum",
-        ).clamp_(min=0)
+    def _edges(self, pairs: Pairs, bands: Bands, shells: ShellTables, generator):
+        """Sum of all edges with their structure, flat in the bands, and the peak area per pair."""
+        flat = continuum(pairs, bands, shells)
         area = torch.zeros_like(pairs.height)
-        flat = edges.view(-1)
         near = pairs.near.nonzero().squeeze(1)
-        for peaks in self._near_edge(pairs.onset_ev[near], pairs.shell[near], generator):
-            pair = near[peaks.edge]
-            first, values = near_edge.strips(peaks)
+        low = (bands.first_tile * TILE)[pairs.spectrum]
+        high = low + (bands.n_tiles * TILE)[pairs.spectrum]
+        for edge, first, values in self._structure(rows_of(pairs, near), shells, generator):
+            pair = near[edge]
             values = values * pairs.height[pair, None]
             area.index_add_(0, pair, values.sum(1))
-            channel = first[:, None] + torch.arange(scattering.STRIP_CHANNELS, device=self.device)
-            values = values * ((channel >= 0) & (channel < n_channels))
-            index = pairs.spectrum[pair, None] * n_channels + channel.clamp(0, n_channels - 1)
-            flat.scatter_add_(0, index.reshape(-1), values.reshape(-1))
-        return edges.clamp_(min=0), area
+            channel = first[:, None] + torch.arange(values.shape[1], device=self.device)
+            values *= (channel >= low[pair, None]) & (channel < high[pair, None])
+            place = bands.base[pairs.spectrum[pair], None] + channel
+            flat.index_add_(0, place.clamp_(0, len(flat) - 1).view(-1), values.view(-1))
+        return flat.clamp_(min=0), area
 
-    def _near_edge(self, onset_ev, shell, generator) -> list[near_edge.Peaks]:
-        s, tables = self.settings, self.shells
-        resonant = tables.resonant[shell]
-        split = (tables.bound_area_ev[shell], tables.offset_ev[shell], tables.ratio[shell])
-        return [
+    def _structure(self, pairs: Pairs, shells: ShellTables, generator):
+        """Strips beside the onsets: (pair, first channel, values in edge heights) of each kind."""
+        s, onset_ev, shell = self.settings, pairs.onset_ev, pairs.shell
+        subshells = (shells.offset_ev[shell], shells.ratio[shell], shells.width_ev[shell])
+        for peaks in (
             near_edge.generic_peaks(onset_ev, s, generator=generator),
-            near_edge.resonances(onset_ev, resonant, s, generator=generator),
-            near_edge.white_lines(onset_ev, *split, s, generator=generator),
-        ]
+            near_edge.resonances(onset_ev, shells.resonance[shell], s, generator=generator),
+            near_edge.white_lines(
+                onset_ev, shells.bound_area_ev[shell], *subshells, s, generator=generator
+            ),
+        ):
+            yield peaks.edge, *near_edge.strips(peaks)
+        inside = pairs.inside.nonzero().squeeze(1)
+        edge, first, values = near_edge.oscillations(onset_ev[inside], s, generator=generator)
+        yield inside[edge], first, values
 
-    def _scatter(self, edges, generator):
-        """Plural scattering, zero-loss width and energy offset: (B, n) -> (B, 3072)."""
-        s = self.settings
-        n = (BLOCK,)
-        energy = uniform((BLOCK, 2), s.plasmon_energy_ev, generator=generator)
-        width = log_uniform((BLOCK, 2), s.plasmon_width_ev, generator=generator)
-        second = chance(n, s.second_plasmon_probability, generator=generator)
-        share = uniform(n, (0.1, 0.9), generator=generator) * second
-        offset = normal(n, s.axis_shift_ev, generator=generator)
-        bad = chance(n, s.bad_axis_probability, generator=generator)
-        bad_offset = uniform(n, s.bad_axis_shift_ev, generator=generator)
-        transfer = scattering.low_loss_transfer(
-            thickness_mfp=log_uniform(n, s.thickness_mfp, generator=generator),
-            plasmon_energy_ev=energy,
-            plasmon_width_ev=width,
-            plasmon_share=torch.stack([1 - share, share], 1),
-            zero_loss_fwhm_ev=log_uniform(n, s.zero_loss_fwhm_ev, generator=generator),
-            shift_ev=torch.where(bad, bad_offset, offset),
-        )
-        return scattering.convolve(edges, transfer)[:, :N_CHANNELS].clamp(min=0)
+    def _record(self, flat, pairs: Pairs, window: Window, bands: Bands, shells, order, generator):
+        """Scattering, background, dose, detector and user: counts (B, 3072), scale (B,).
 
-    def _with_background(self, edges, pairs: Pairs, mask, generator):
-        """Background and dose: expected electrons (B, 3072) and their scale (B,)."""
-        s = self.settings
-        count = torch.bincount(pairs.spectrum, minlength=BLOCK)
-        first = count.cumsum(0) - count
-        number = torch.arange(len(pairs.spectrum), device=self.device) - first[pairs.spectrum]
-        candidates = torch.zeros(BLOCK, int(count.max()), dtype=torch.bool, device=self.device)
-        usable = pairs.inside & self.shells.identifying[pairs.shell] & (pairs.height > 0)
-        candidates[pairs.spectrum, number] = usable
-        pair = first + pick(candidates, generator=generator)
-        jump = log_uniform((BLOCK,), s.jump_ratio, generator=generator)
-        onset = pairs.onset_ev[pair]
-        exponent = uniform((BLOCK,), s.background_exponent, generator=generator)
-        curvature = normal((BLOCK,), s.background_curvature, generator=generator)
-        shape = scattering.power_law(
-            self.energy_ev.clamp(min=5.0)[None],
-            reference_ev=onset,
-            amplitude=torch.ones_like(onset),
-            exponent=exponent,
-            exponent_slope=curvature,
-        )
-        has_offset = chance((BLOCK,), s.background_offset_probability, generator=generator)
-        share = log_uniform((BLOCK,), s.background_offset, generator=generator) * has_offset
-        level = share * (shape * mask).sum(1) / mask.sum(1)
-        height = scattering.background_for_jump_ratio(pairs.height[pair], jump_ratio=jump)
-        background = (shape + level[:, None]) * height[:, None]
-        expected = edges + background
-        mean = (expected * mask).sum(1) / mask.sum(1)
-        scale = log_uniform((BLOCK,), s.mean_counts, generator=generator) / mean
-        return expected * scale[:, None], scale
+        ``flat`` holds the expected electrons afterwards. Counts come in the order that the spectra
+        had before they were sorted, ``order`` (B,).
+        """
+        s, n = self.settings, len(bands.n_tiles)
+        low_loss = draw_low_loss(window, s, generator=generator)
+        background = draw_background(window, low_loss, s, generator=generator)
+        onset_ev, height = reference_edges(pairs, window, shells, generator=generator)
+        mean_counts = log_uniform((n,), s.mean_counts, generator=generator)
+        detector = draw_detector(mean_counts, s, generator=generator)
+        axis = draw_axis(window, s, generator=generator)
+        counts = torch.zeros(n, TILES, TILE, device=self.device)
+        scale = torch.empty(n, device=self.device)
+        for rows, n_fft, band in bands.matrices(flat):
+            first_ev = bands.first_ev[rows]
+            channel = torch.arange(band.shape[1], device=self.device)
+            energy_ev = (first_ev[:, None] + channel).clamp(min=1.0)
+            mask = rows_of(window, rows).mask(energy_ev)
+            lowest_ev = (window.lo_ev[rows, None] - AFTER_EV).clamp(min=_LOWEST_EV)
+            transfer = rows_of(low_loss, rows).transfer(n_fft)
+            below = background_shape(
+                rows_of(background, rows), energy_ev.maximum(lowest_ev), mask,
+                transfer=transfer, reference_ev=onset_ev[rows],
+            )  # fmt: skip
+            below *= (height / background.jump_ratio)[rows, None]
+            expected = scattering.convolve(band, transfer).clamp_(min=0).add_(below)
+            scale[rows] = mean_counts[rows] * mask.sum(1) / (expected * mask).sum(1)
+            band.copy_(expected.mul_(scale[rows, None]))
+            recorded = record(
+                band, mask, first_ev=first_ev, axis=rows_of(axis, rows),
+                detector=rows_of(detector, rows), generator=generator,
+            )  # fmt: skip
+            some = window.fit_end_ev[rows].nonzero().squeeze(1)
+            recorded[some] = subtract_power_law(
+                recorded[some], mask[some], energy_ev[some], window.fit_end_ev[rows][some]
+            )
+            tiles = bands.first_tile[rows, None] + channel[::TILE] // TILE
+            counts[order[rows, None], tiles] = recorded.view(*tiles.shape, TILE)
+        return counts.view(n, -1)[:, :N_CHANNELS].contiguous(), scale
 
-    def _snr(self, expected, pairs: Pairs, peak_area, scale, window: Window):
-        """Signal-to-noise ratio of the best edge set of each element, (B, 80)."""
-        s = self.settings
+    def _snr(self, expected, pairs: Pairs, peak_area, scale, window: Window, bands: Bands, shells):
+        """Signal-to-noise ratio of the best edge set of each element, (B, 80).
+
+        ``expected`` : electrons per channel, flat in the bands.
+        """
+        s, n = self.settings, len(bands.n_tiles)
         lo = pairs.onset_ev
         hi = (lo + s.signal_width_ev).minimum(window.hi_ev[pairs.spectrum])
-        cumulative = F.pad(expected.cumsum(1, dtype=torch.float64), (1, 0))
-        lo_channel = lo.long().clamp(0, N_CHANNELS - 1)
-        hi_channel = hi.long().clamp(0, N_CHANNELS - 1)
-        total = cumulative[pairs.spectrum, hi_channel] - cumulative[pairs.spectrum, lo_channel]
-        total = total.clamp(min=0).float()
+        counts = pairs.inside & shells.identifying[pairs.shell]
+        cumulative = expected.cumsum(0, dtype=torch.float64)
+        base = bands.base[pairs.spectrum]
+        total = cumulative[(base + hi.long() - 1) * counts]
+        total = (total - cumulative[(base + lo.long() - 1) * counts]).clamp(min=0).float()
         signal = (pairs.height * (hi - lo).clamp(min=0) + peak_area) * scale[pairs.spectrum]
         signal = signal.clamp(min=0).minimum(total)
         rest = total - signal
         noise = (signal + _EGERTON_H * rest + (s.background_knowledge * rest) ** 2).sqrt()
         ratio = signal / noise.clamp(min=1e-6)
-        counts = pairs.inside & self.shells.identifying[pairs.shell]
         index = pairs.spectrum * len(ELEMENTS) + pairs.element
-        best = torch.zeros(BLOCK * len(ELEMENTS), device=self.device)
+        best = torch.zeros(n * len(ELEMENTS), device=self.device)
         best.scatter_reduce_(0, index, ratio * counts, "amax")
-        return best.view(BLOCK, len(ELEMENTS))
-
-    def _record(self, expected, mask, generator):
-        s = self.settings
-        n = (BLOCK,)
-        gain = log_uniform(n, s.gain_variation, generator=generator)
-        gain = gain * chance(n, s.gain_variation_probability, generator=generator)
-        readout = log_uniform(n, s.readout_noise, generator=generator)
-        readout = readout * chance(n, s.readout_noise_probability, generator=generator)
-        coarse = chance(n, s.coarse_axis_probability, generator=generator)
-        factor = torch.where(chance(n, 0.6, generator=generator), 2, 4)
-        return record(
-            expected,
-            mask,
-            gain_variation=gain,
-            readout_noise=readout,
-            bin_factor=torch.where(coarse, factor, 1),
-            generator=generator,
-        ).clamp_(min=0)
+        return best.view(n, len(ELEMENTS))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
 
 from coreloss import near_edge
-from coreloss.cross_section_bank import CrossSectionBank, default_bank
+from coreloss.cross_section_bank import BANK_CHANNELS, CrossSectionBank, bank_of
 from coreloss.edges import ELEMENTS, edge_shells
 from coreloss.materials import Materials, QueryIndex
 
@@ -17,68 +17,83 @@ MAX_SHIFT_STEPS = 8
 RANK = 3
 """Terms of the low-rank cross-sections in use: 0.3 % of an edge's maximum (median), 5 % at worst,
 below the spread between GOS models that `SimulationSettings.cross_section_error` stands for."""
+TILE = 112
+"""Channels of a tile: the piece in which cross-sections are added, so that none is computed below
+its onset or outside the window."""
+TILES = BANK_CHANNELS // TILE
+_LIFETIME_REACH = 12
+"""Natural widths before an onset where its Lorentzian foot, 1 % high there, has faded to zero."""
 
 
 @dataclass(frozen=True, eq=False)
 class ShellTables:
     """The shells of `edges.edge_shells`, S of them; s is the most shells of one element.
 
-    onset_ev, bound_area_ev (S,) float; identifying, resonant (S,) bool
-    offset_ev, ratio : (S, 2), subshell onsets behind the first, and occupancy ratios
+    onset_ev, bound_area_ev, resonance (S,) float, the last the largest height of resonances;
+        identifying (S,) bool
+    offset_ev, ratio, width_ev : (S, 2), subshell onsets behind the first, occupancy ratios, and
+        natural widths of the core hole (0 without lifetimes)
     of_element, sets_of_element : (80, s) long, shells and identifying sets, -1 pads
     bank : low-rank cross-sections; height_rows (S, RANK), mean of its rows behind the onset
-    shifted_rows : (S * RANK * shifts, channels), its rows moved by `shifts` steps of 0.5 eV
+    shifted_rows : (S * RANK * shifts * TILES, TILE), its rows moved by `shifts` steps of 0.5 eV and
+        cut into tiles of `TILE` channels; first_tile (S,) long, the first that is not zero
     """
 
     onset_ev: torch.Tensor
     identifying: torch.Tensor
-    resonant: torch.Tensor
+    resonance: torch.Tensor
     offset_ev: torch.Tensor
     ratio: torch.Tensor
+    width_ev: torch.Tensor
     bound_area_ev: torch.Tensor
     of_element: torch.Tensor
     sets_of_element: torch.Tensor
     bank: CrossSectionBank
     height_rows: torch.Tensor
     shifted_rows: torch.Tensor
+    first_tile: torch.Tensor
 
     @classmethod
-    def build(cls, bank: CrossSectionBank, *, device: str) -> ShellTables:
-        """Tables for a bank of all shells."""
+    def build(cls, bank: CrossSectionBank, *, device: str, lifetime: bool = True) -> ShellTables:
+        """Tables for a bank of all shells, broadened by the lifetime of the core hole or not."""
         shells, bank = edge_shells(), bank.to(device)
+        width_ev = torch.tensor([_two(edge.widths_ev) for edge in shells], device=device) * lifetime
+        rows, first = _broadened(bank.rows[:, :RANK], width_ev[:, 0])
+        first_shifted = first - MAX_SHIFT_STEPS * SHIFT_STEP_EV - 1
         onset_ev = torch.tensor([edge.onset_ev for edge in shells], device=device)
-        resonant = [
-            edge.shell == "K" and edge.element in near_edge.RESONANT_ELEMENTS for edge in shells
-        ]
+        heights = {(element, shell): top for element, shell, top in near_edge.RESONANCE_HEIGHTS}
+        resonance = [heights.get((edge.element, edge.shell), 0.0) for edge in shells]
         identifying = [edge.role == "identifying" for edge in shells]
         area = torch.as_tensor(near_edge.white_line_areas_ev(shells), device=device)
         return cls(
             onset_ev=onset_ev,
             identifying=torch.tensor(identifying, device=device),
-            resonant=torch.tensor(resonant, device=device),
+            resonance=torch.tensor(resonance, device=device),
             offset_ev=torch.tensor([_two(edge.offsets_ev) for edge in shells], device=device),
             ratio=torch.tensor([_two(edge.ratios) for edge in shells], device=device),
+            width_ev=width_ev,
             bound_area_ev=area.float(),
             of_element=_by_element(range(len(shells)), device=device),
             sets_of_element=_by_element(
                 [i for i, known in enumerate(identifying) if known], device=device
             ),
             bank=bank,
-            height_rows=_height_rows(bank.rows[:, :RANK], onset_ev),
-            shifted_rows=_shifted_rows(bank.rows[:, :RANK]),
+            height_rows=_height_rows(rows, onset_ev),
+            shifted_rows=_shifted_rows(rows).view(-1, TILE),
+            first_tile=(first_shifted.clamp(min=0) / TILE).long(),
         )
 
 
 @cache
-def default_shells(device: str) -> ShellTables:
-    """Tables of the shipped cross-sections, one for all simulators on a device."""
-    return ShellTables.build(default_bank(), device=device)
+def default_shells(device: str, lifetime: bool = True, gos_table: str = "builtin") -> ShellTables:
+    """Tables of the shipped or of published cross-sections, one for all simulators on a device."""
+    return ShellTables.build(bank_of(gos_table), device=device, lifetime=lifetime)
 
 
-def shifted_row(shell: torch.Tensor, shift_steps: torch.Tensor) -> torch.Tensor:
-    """Rows of `ShellTables.shifted_rows` that belong to shells moved by steps: (P, RANK)."""
+def first_tile(shell: torch.Tensor, shift_steps: torch.Tensor) -> torch.Tensor:
+    """First tiles in `ShellTables.shifted_rows` of shells moved by steps: (P, RANK)."""
     row = shell[:, None] * RANK + torch.arange(RANK, device=shell.device)
-    return row * (2 * MAX_SHIFT_STEPS + 1) + (shift_steps + MAX_SHIFT_STEPS)[:, None]
+    return (row * (2 * MAX_SHIFT_STEPS + 1) + (shift_steps + MAX_SHIFT_STEPS)[:, None]) * TILES
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +115,17 @@ class MaterialTables:
     def build(cls, materials: Materials, queries: QueryIndex, *, device: str) -> MaterialTables:
         """Tables of a list of materials and of those to be drawn per element."""
         labels, fractions = materials.padded()
-        offsets = torch.as_tensor(queries.offsets).to(device)
-        return cls(
-            elements=torch.as_tensor(labels).to(device),
-            amounts=torch.as_tensor(fractions).to(device),
-            offsets=offsets,
-            rows=torch.as_tensor(queries.rows).to(device),
-            queried=(offsets.diff() > 0).nonzero().squeeze(1),
+        parts = (torch.as_tensor(x).to(device) for x in (labels, fractions))
+        none = torch.empty(0, dtype=torch.long)
+        return cls(*parts, none, none, none).asked(queries)
+
+    def asked(self, queries: QueryIndex) -> MaterialTables:
+        """The same compounds, drawn by other queries."""
+        offsets, rows = (
+            torch.as_tensor(x).to(self.elements.device) for x in (queries.offsets, queries.rows)
         )
+        queried = (offsets.diff() > 0).nonzero().squeeze(1)
+        return replace(self, offsets=offsets, rows=rows, queried=queried)
 
 
 def _by_element(shells, *, device: str) -> torch.Tensor:
@@ -128,6 +146,24 @@ def _height_rows(rows: torch.Tensor, onset_ev: torch.Tensor) -> torch.Tensor:
     past = torch.arange(rows.shape[-1], device=rows.device) - onset_ev[:, None]
     near = ((past >= first) & (past <= last)).to(rows.dtype)
     return torch.einsum("sre,se->sr", rows, near / near.sum(1, keepdim=True))
+
+
+def _broadened(rows: torch.Tensor, width_ev: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows (S, RANK, n) folded with Lorentzians of FWHM (S,), and their first channels (S,).
+
+    The fold is a factor exp(-width |w| / 2) over frequency, with the rows mirrored at their upper
+    end, so that nothing ends there. Before the onset the foot fades to zero over some widths.
+    """
+    n = rows.shape[-1]
+    omega = torch.fft.rfftfreq(2 * n, device=rows.device) * (2 * torch.pi)
+    decay = torch.exp(-width_ev[:, None, None] / 2 * omega)
+    mirrored = torch.cat([rows, rows.flip(-1)], -1)
+    folded = torch.fft.irfft(torch.fft.rfft(mirrored) * decay, n=2 * n)[..., :n]
+    onset = (rows != 0).any(1).to(torch.uint8).argmax(1)  # of a measured variant: its own
+    reach = 2 + _LIFETIME_REACH * width_ev
+    before = onset[:, None] - torch.arange(n, device=rows.device)
+    foot = (2 * (1 - before / reach[:, None])).clamp(0, 1)
+    return folded * (foot**2 * (3 - 2 * foot))[:, None], onset - reach
 
 
 def _shifted_rows(rows: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from coreloss.calibrate import (
     fit_temperature,
@@ -42,6 +42,8 @@ class TrainConfig:
     minutes : stop and finish the schedule by this much training time, if given
     batch_size : spectra per step; divides `simulate.BLOCK`
     learning_rate : after `warmup` steps, falls to 2 % of it along a cosine; AdamW
+    start : weights to begin with, a .safetensors file; from scratch without one
+    bf16 : body of the network in bfloat16; by default where the hardware has it
     ema : decay of the averaged weights that are exported
     materials : 'embedded' or the path of a table of compounds
     """
@@ -58,7 +60,8 @@ class TrainConfig:
     validation_spectra: int = 2048
     report_every_s: float = 60.0
     device: str = "cpu"
-    bf16: bool = True
+    start: str | None = None
+    bf16: bool | None = None
     model: EdgeNetConfig = field(default_factory=EdgeNetConfig)
     settings: SimulationSettings = field(default_factory=SimulationSettings)
 
@@ -147,10 +150,13 @@ def train(config: TrainConfig, *, out_dir: str | Path, resume: bool = True) -> P
 
 
 def new_model(config: TrainConfig) -> EdgeNet:
-    """Network with initial weights that depend on the seed only."""
+    """Network with initial weights that depend on the seed only, or those to start with."""
     with torch.random.fork_rng(devices=[]):
         torch.random.manual_seed(config.seed)
-        return EdgeNet(config.model).to(config.device)
+        model = EdgeNet(config.model)
+    if config.start:
+        model.load_state_dict(load_file(config.start))
+    return model.to(config.device)
 
 
 def predict(model: torch.nn.Module, spectrum, mask, *, batch_size: int = 256) -> torch.Tensor:
@@ -262,7 +268,15 @@ def _learning_rate(config: TrainConfig, progress: float, step: int) -> float:
 
 def _autocast(config: TrainConfig):
     kind = config.device.split(":")[0]
-    return torch.autocast(kind, dtype=torch.bfloat16) if config.bf16 else nullcontext()
+    wanted = _has_bf16(kind) if config.bf16 is None else config.bf16
+    return torch.autocast(kind, dtype=torch.bfloat16) if wanted else nullcontext()
+
+
+def _has_bf16(device: str) -> bool:
+    """Without instructions for it, bfloat16 is emulated, ten times slower than float32."""
+    if device == "cpu":
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _step(model, optimiser, batch: Batch, learning_rate: float, config: TrainConfig) -> float:
