@@ -178,6 +178,29 @@ def simulate(
     typer.echo(f"{out}: {n} spectra, sha256 {digest}")
 
 
+@app.command(epilog="Example: coreloss dataset published --scale 0.01 --elements 'O Ti'")
+def dataset(
+    out: Annotated[Path, typer.Argument(help="Folder for the HDF5 files and manifest.json.")],
+    scale: Annotated[float, typer.Option(help="Size; 1 is the 736,000 of the paper.")] = 1.0,
+    seed: Seed = 0,
+    materials: MaterialsSource = "embedded",
+    settings: Annotated[str, typer.Option(help="paper or default (wider).")] = "paper",
+    elements: Annotated[str | None, typer.Option(help="Such as 'O Ti'; all 80 if none.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take.")] = False,
+) -> None:
+    """Write a simulated set in the size and layout of the published one.
+
+    The same command goes on with an interrupted set.
+    """
+    from coreloss.datasets_published import Plan, prepare, write
+
+    chosen = {} if elements is None else {"elements": tuple(elements.split())}
+    job = prepare(out, Plan(scale, seed, materials, settings, **chosen))
+    typer.echo(job.summary())
+    if not dry_run:
+        typer.echo(write(job))
+
+
 @app.command()
 def train(
     out: Annotated[Path, typer.Argument(help="Folder for checkpoint, log, weights and card.")],
@@ -188,6 +211,7 @@ def train(
     seed: Seed = 0,
     materials: MaterialsSource = "embedded",
     device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
+    start: Annotated[Path | None, typer.Option(help="Weights to begin with, .safetensors.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore a checkpoint in OUT.")] = False,
 ) -> None:
     """Train a network on simulated spectra; the same command resumes an interrupted run."""
@@ -202,6 +226,7 @@ def train(
         seed=seed,
         materials=materials,
         device=device,
+        start=str(start) if start else None,
     )
     typer.echo(train_network(config, out_dir=out, resume=not fresh))
 

@@ -1,29 +1,37 @@
-"""Could the simulator have made this measurement? Simulated beside measured spectra.
+"""The gate: could the simulator have made these measurements?
 
-Two looks at the question: the simulated spectrum of the same elements that lies nearest to a
-measured one, and the distribution of simple features (background slope, jump ratio, height of the
-white lines, noise) over simulated and over measured edges.
+Every measured file is laid beside a pool of simulated spectra of the same elements in the same
+window (`evaluate_realism_pools`). Their features (`evaluate_realism_features`) say where it lies in
+the pool, and p-values (`evaluate_realism_pvalues`) how unlikely that is. No network takes part.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
-from coreloss.axis import window_of
-from coreloss.datasets import ExperimentalRecord, ExperimentalSet
-from coreloss.edges import ELEMENTS, identifying_sets
-from coreloss.materials import make_materials, query_table
+from coreloss.datasets import ExperimentalRecord
+from coreloss.evaluate_realism_features import FEATURES, spectrum_features, stack_features
+from coreloss.evaluate_realism_pools import MeasuredFile, simulate_pools
+from coreloss.evaluate_realism_pvalues import (
+    cauchy,
+    distance_p_values,
+    energy_test,
+    fisher,
+    median_p_value,
+    percentiles,
+    standardise,
+)
 from coreloss.settings import SimulationSettings
-from coreloss.simulate import Simulator, concatenate
 
-AMOUNTS = (1, 2, 4, 8)
-BEFORE_EV = (-60, -6)  # fit of the background, relative to the onset
-AFTER_EV = (20, 50)  # the edge behind its white lines
-LINE_EV = (-4, 15)  # where white lines are looked for
-_MIN_BACKGROUND_CHANNELS = 25
+QUANTILES = (0.05, 0.95)
+SIGNIFICANT = 0.05
+N_NEAREST = 3
+SHAPE_FLOOR = 0.02
+"""Levels below this share of the mean count as this share where spectra are divided."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,80 +47,174 @@ class Comparison:
     distance: float
 
 
+@dataclass(frozen=True)
+class FileResult:
+    """One measured file in its pool of ``n_pool`` simulated spectra.
+
+    distance : rms of ln(measured / nearest simulated), see `shape_distance`
+    p : p-value of its sum; p_single : of its single spectra (twice the median), None without any
+    percentile : place of each defined feature in the pool, 0..1
+    """
+
+    id: str
+    source: str
+    quality: str
+    processed: bool
+    material: str
+    n_pool: int
+    distance: float
+    p: float
+    p_single: float | None
+    percentile: dict[str, float]
+
+    @property
+    def outside(self) -> dict[str, float]:
+        """The features outside 5 to 95 % of the pool."""
+        return {name: place for name, place in self.percentile.items() if not _inside(place)}
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """Several files together; those of one source that show the same elements are one specimen.
+
+    coverage : share of the files inside 5 to 95 % of their pools, per feature; 0.9 is expected
+    rejected : share of the files with p <= 0.05; 0.05 is expected
+    distance : median over the files
+    p : by Cauchy's rule over the files of a specimen, by Fisher's over the specimens
+    p_energy : by `evaluate_realism_pvalues.energy_test`, with the first file of every specimen
+
+    A few specimens of one laboratory prove little: a high p means that they do not disagree.
+    """
+
+    name: str
+    n_files: int
+    n_specimens: int
+    coverage: dict[str, float]
+    rejected: float
+    distance: float
+    p: float
+    p_energy: float
+
+    @property
+    def mean_coverage(self) -> float:
+        """Mean of the coverage over the features."""
+        return float(np.mean(list(self.coverage.values())))
+
+
+@dataclass(frozen=True, eq=False)
+class GateReport:
+    """Answer of the gate for one value of the settings."""
+
+    n: int
+    seed: int
+    settings: dict[str, Any]
+    files: tuple[FileResult, ...]
+    sources: tuple[GroupResult, ...]
+    qualities: tuple[GroupResult, ...]
+    overall: GroupResult
+    comparisons: tuple[Comparison, ...] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary for JSON files, without the spectra."""
+        names = ("n", "seed", "settings")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "overall": _plain(self.overall),
+            "sources": [_plain(group) for group in self.sources],
+            "qualities": [_plain(group) for group in self.qualities],
+            "files": [_plain(file) for file in self.files],
+        }
+
+
+def gate(
+    measured: Sequence[MeasuredFile],
+    settings: SimulationSettings | None = None,
+    *,
+    n: int = 512,
+    seed: int = 0,
+) -> GateReport:
+    """Compare measured files with pools of at most ``n`` simulated spectra each.
+
+    About a second per file and 512 spectra. The same seed gives the same report.
+
+    Raises
+    ------
+    ValueError
+        When there is no file, or the simulator hardly ever covers a window.
+    """
+    if not measured:
+        raise ValueError("no measured file to compare; see evaluate_realism_pools.read_measured")
+    settings = settings or SimulationSettings()
+    looks: dict[int, _Look] = {}
+    for position, pool in simulate_pools(measured, settings, n=n, seed=seed):
+        looks[position] = _look(measured[position], pool)
+    ordered = [looks[position] for position in range(len(measured))]
+    return GateReport(
+        n=n,
+        seed=seed,
+        settings=settings.as_dict(),
+        files=tuple(look.result for look in ordered),
+        sources=_groups(ordered, lambda file: file.source, seed),
+        qualities=_groups(ordered, lambda file: f"quality {file.quality}", seed),
+        overall=_group("all", ordered, seed),
+        comparisons=tuple(look.comparison for look in ordered),
+    )
+
+
+def summary(report: dict[str, Any]) -> dict[str, float]:
+    """The main numbers of one `GateReport.to_dict()`, to compare settings in one table.
+
+    Mean coverage over the features, of all files and per quality; share of rejected files; median
+    distance to the nearest simulated spectrum; energy test of all; p-value of every source.
+    """
+    groups = {"all": report["overall"]}
+    groups |= {group["name"].removeprefix("quality "): group for group in report["qualities"]}
+    row = {
+        f"coverage {name}": float(np.mean(list(group["coverage"].values())))
+        for name, group in groups.items()
+    }
+    row |= {name: report["overall"][name] for name in ("rejected", "distance", "p_energy")}
+    return row | {f"p {group['name']}": group["p"] for group in report["sources"]}
+
+
 def credit(record: ExperimentalRecord) -> str:
     """Where a measured spectrum comes from, short enough for a figure."""
     base = "EELS Data Base, via " if "EELS Data Base" in record.license else ""
     return base + record.source
 
 
-def simulate_like(
-    record: ExperimentalRecord, *, n_blocks: int = 2, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Simulated counts (m, 3072) and masks of the elements of a record that cover its window.
+def coverage(
+    simulated: dict[str, np.ndarray], measured: dict[str, np.ndarray], *, quantiles=QUANTILES
+) -> dict[str, float]:
+    """Share of the measured values (m,) between two quantiles of the simulated (n,), per feature.
 
-    The atomic ratios take all combinations of 1, 2, 4 and 8; everything else follows the default
-    settings, without counting noise worth mentioning.
+    Both from spectra in the same window. Values that are undefined do not count; a feature without
+    any is left out.
+
+    >>> coverage({"slope": np.arange(101.0)}, {"slope": np.array([50.0, 99.0])})
+    {'slope': 0.5}
     """
-    elements = record.elements_nominal
-    rows = []
-    for amounts in product(AMOUNTS, repeat=len(elements)):
-        text = [f"{element}{amount}" for element, amount in zip(elements, amounts, strict=True)]
-        rows.append(("".join(text), " ".join(text), record.id))
-    materials = make_materials(rows, source=record.id)
-    low, _ = record.window_ev
-    settings = SimulationSettings(
-        window_start_min_ev=max(25.0, low - 40),
-        window_width_ev=(3047.0, 3047.0),
-        wide_window_probability=0.0,
-        mean_counts=(1e7, 1e7),
-        gain_variation_probability=0.0,
-        coarse_axis_probability=0.0,
-    )
-    index = query_table(materials, np.arange(len(materials)))
-    simulator = Simulator(materials, index, settings=settings, seed=seed)
-    batch = concatenate([simulator.block(number) for number in range(n_blocks)])
-    first = window_of(batch.mask)[0].numpy()
-    covers = first <= max(low, 25.0) + 1
-    return batch.counts.numpy()[covers], batch.mask.numpy()[covers]
+    low, high = quantiles
+    places = {name: percentiles(simulated[name], measured[name]) for name in measured}
+    places = {name: place[np.isfinite(place)] for name, place in places.items()}
+    return {
+        name: float(((place >= low) & (place <= high)).mean())
+        for name, place in places.items()
+        if len(place)
+    }
 
 
 def shape_distance(measured: np.ndarray, simulated: np.ndarray) -> np.ndarray:
     """Root mean square of ln(measured / simulated) after its mean is taken off, (m,).
 
-    Both over the same channels, (n,) and (m, n); 0.1 is a deviation of 10 %. Channels without
-    counts on either side are left out.
+    Both with mean 1 over the same channels, (n,) and (m, n); 0.1 is a deviation of 10 %. Values
+    below `SHAPE_FLOOR` count as `SHAPE_FLOOR`.
 
-    >>> shape_distance(np.array([1.0, 2.0, 4.0]), np.array([[3.0, 6.0, 12.0]])).round(6)
+    >>> shape_distance(np.array([0.5, 1.0, 2.0]), np.array([[1.5, 3.0, 6.0]])).round(6)
     array([0.])
     """
-    valid = (measured > 0) & (simulated > 0)
-    ratio = np.where(valid, np.log(np.maximum(measured, 1e-30) / np.maximum(simulated, 1e-30)), 0)
-    n = np.maximum(valid.sum(1), 1)
-    mean = ratio.sum(1) / n
-    return np.sqrt((((ratio - mean[:, None]) * valid) ** 2).sum(1) / n)
-
-
-def compare_with_nearest(
-    measured: ExperimentalSet, row: int, *, n_nearest: int = 3, n_blocks: int = 2, seed: int = 0
-) -> Comparison:
-    """The simulated spectra that come nearest to one measured spectrum."""
-    record = measured.records[row]
-    mask = measured.inputs.mask[row].numpy()
-    spectrum = measured.inputs.spectrum[row].numpy()[mask]
-    counts, _ = simulate_like(record, n_blocks=n_blocks, seed=seed)
-    if not len(counts):
-        raise ValueError(f"{record.id}: no simulated spectrum covers its window; take more blocks")
-    distance = shape_distance(smooth(spectrum[None])[0], smooth(counts[:, mask]))
-    nearest = np.argsort(distance)[:n_nearest]
-    return Comparison(
-        record.id,
-        record.material,
-        credit(record),
-        np.flatnonzero(mask).astype(float),
-        spectrum,
-        counts[nearest][:, mask],
-        float(distance[nearest[0]]),
-    )
+    ratio = np.log(np.maximum(measured, SHAPE_FLOOR)) - np.log(np.maximum(simulated, SHAPE_FLOOR))
+    return ratio.std(1)
 
 
 def smooth(spectra: np.ndarray, width: int = 3) -> np.ndarray:
@@ -120,62 +222,108 @@ def smooth(spectra: np.ndarray, width: int = 3) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(spectra, width, axis=1).mean(-1)
 
 
-def edge_features(spectrum: np.ndarray, mask: np.ndarray, onset_ev: float) -> dict | None:
-    """Features of one edge in one spectrum (3072,), None where the window is too short for them.
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What one file and its pool leave behind: a result, a picture, standardised features."""
 
-    A power law is fitted to 60 to 6 eV before the onset. `exponent` is its r; `jump_ratio` the
-    edge 20 to 50 eV past the onset over the background there; `contrast` the highest 3 eV near the
-    onset over that edge, both above the background: 1 without white lines.
-    """
-    low, high = (round(onset_ev + limit) for limit in (BEFORE_EV[0], AFTER_EV[1]))
-    start, end = (round(onset_ev + limit) for limit in (BEFORE_EV[1], AFTER_EV[0]))
-    if high >= len(spectrum) or not mask[end:high].all():
-        return None
-    channel = np.arange(max(low, 1), start)
-    channel = channel[mask[channel] & (spectrum[channel] > 0)]
-    if len(channel) < _MIN_BACKGROUND_CHANNELS:
-        return None
-    weight = np.sqrt(spectrum[channel])  # of logarithms under counting noise
-    slope, level = np.polyfit(np.log(channel), np.log(spectrum[channel]), 1, w=weight)
-    every = np.arange(start, high)
-    background = np.exp(level + slope * np.log(every))
-    signal = spectrum[start:high] - background
-    behind = signal[end - start :].mean()
-    first, last = (round(onset_ev + limit) - start for limit in LINE_EV)
-    peak = smooth(signal[None, first:last])[0].max()
-    return {
-        "exponent": -slope,
-        "jump_ratio": behind / background[end - start :].mean(),
-        "contrast": peak / behind if behind > 0 else np.nan,
-    }
+    result: FileResult
+    comparison: Comparison
+    elements: tuple[str, ...]
+    measured_z: np.ndarray  # (k,), of the sum
+    pool_z: np.ndarray  # (n, k)
 
 
-def features_of(spectra, masks, present) -> dict[str, np.ndarray]:
-    """`edge_features` of the first identifying edge of every present element, where defined.
+def _look(file: MeasuredFile, pool: np.ndarray) -> _Look:
+    record, mask = file.record, file.mask
+    seen = spectrum_features(file.inputs.spectrum, file.inputs.mask)
+    made = spectrum_features(pool, np.broadcast_to(mask, pool.shape))
+    pool_z, measured_z = standardise(stack_features(made), stack_features(seen))
+    p_values = distance_p_values(pool_z, measured_z)
+    places = {name: percentiles(made[name], seen[name][:1])[0] for name in FEATURES}
+    comparison = _nearest(file, pool[:, mask])
+    result = FileResult(
+        id=record.id,
+        source=file.source,
+        quality=record.quality,
+        processed=file.processed,
+        material=record.material,
+        n_pool=len(pool),
+        distance=comparison.distance,
+        p=float(p_values[0]),
+        p_single=median_p_value(p_values[1:]) if len(p_values) > 1 else None,
+        percentile={name: float(place) for name, place in places.items() if np.isfinite(place)},
+    )
+    return _Look(result, comparison, record.elements_nominal, measured_z[0], pool_z)
 
-    ``spectra``, ``masks`` (B, 3072) and ``present`` (B, 80), tensors or arrays. Besides the
-    features the result names the `element` and the `row` of each edge. Edges that do not rise
-    above their background (jump ratio below 1 %) are left out.
-    """
-    spectra, masks, present = (np.asarray(x) for x in (spectra, masks, present))
-    found = []
-    for row, label in zip(*present.nonzero(), strict=True):
-        for edge in identifying_sets():
-            if edge.element == ELEMENTS[label]:
-                values = edge_features(spectra[row], masks[row], edge.onset_ev)
-                if values and values["jump_ratio"] > 0.01:
-                    found.append({**values, "element": edge.element, "row": row})
-                    break
-    names = ("exponent", "jump_ratio", "contrast", "element", "row")
-    return {name: np.array([one[name] for one in found]) for name in names}
+
+def _nearest(file: MeasuredFile, pool: np.ndarray) -> Comparison:
+    measured = file.inputs.spectrum[0].numpy()[file.mask]
+    distance = shape_distance(smooth(measured[None])[0], smooth(pool))
+    nearest = np.argsort(distance)[:N_NEAREST]
+    return Comparison(
+        id=file.record.id,
+        material=file.record.material,
+        source=credit(file.record),
+        energy_ev=np.flatnonzero(file.mask).astype(float),
+        measured=measured,
+        simulated=pool[nearest],
+        distance=float(distance[nearest[0]]),
+    )
 
 
-def share_inside(simulated, measured, *, quantiles=(0.05, 0.95)) -> float:
-    """Share of the measured values that lie between two quantiles of the simulated ones.
+def _groups(looks: Sequence[_Look], key, seed: int) -> tuple[GroupResult, ...]:
+    """One result for each value of ``key(file result)``, in alphabetical order."""
+    members: dict[str, list[_Look]] = {}
+    for look in looks:
+        members.setdefault(key(look.result), []).append(look)
+    return tuple(_group(name, part, seed) for name, part in sorted(members.items()))
 
-    >>> share_inside(np.arange(101), np.array([50.0, 99.0]))
-    0.5
-    """
-    low, high = np.quantile(simulated, quantiles)
-    measured = np.asarray(measured)
-    return float(((measured >= low) & (measured <= high)).mean())
+
+def _group(name: str, looks: Sequence[_Look], seed: int) -> GroupResult:
+    files = [look.result for look in looks]
+    specimens: dict[tuple, list[_Look]] = {}
+    for look in looks:
+        specimens.setdefault((look.result.source, look.elements), []).append(look)
+    first = [part[0] for part in specimens.values()]
+    return GroupResult(
+        name=name,
+        n_files=len(files),
+        n_specimens=len(specimens),
+        coverage=_share_inside(files),
+        rejected=float(np.mean([file.p <= SIGNIFICANT for file in files])),
+        distance=float(np.median([file.distance for file in files])),
+        p=fisher([cauchy([look.result.p for look in part]) for part in specimens.values()]),
+        p_energy=energy_test(
+            np.stack([look.measured_z for look in first]),
+            [look.pool_z for look in first],
+            rng=np.random.default_rng((seed, len(files))),
+        ),
+    )
+
+
+def _share_inside(files: Sequence[FileResult]) -> dict[str, float]:
+    """Share of the files inside 5 to 95 % of their pools, for features that are defined in any."""
+    found = {}
+    for feature in FEATURES:
+        places = [file.percentile[feature] for file in files if feature in file.percentile]
+        if places:
+            found[feature] = float(np.mean([_inside(place) for place in places]))
+    return found
+
+
+def _inside(place: float) -> bool:
+    return QUANTILES[0] <= place <= QUANTILES[1]
+
+
+def _plain(result: FileResult | GroupResult) -> dict[str, Any]:
+    """Dictionary with rounded numbers; of the percentiles only what lies outside."""
+    values = asdict(result)
+    if isinstance(result, FileResult):
+        del values["percentile"]
+        values["outside"] = result.outside
+    for key, value in values.items():
+        if isinstance(value, dict):
+            values[key] = {k: round(v, 4) for k, v in value.items()}
+        elif isinstance(value, float):
+            values[key] = float(f"{value:.4g}")
+    return values

@@ -23,7 +23,7 @@ from coreloss.settings import SimulationSettings
 from coreloss.white_lines import bound_oscillator_strengths
 
 STRIP_LEAD_EV = 6
-OSCILLATION_CHANNELS = 256
+OSCILLATION_CHANNELS = 192
 _OSCILLATION_BEGIN_EV = (12.0, 30.0)  # from none to all: nearer, the curved-wave picture fails
 _NEIGHBOUR_ANGSTROM = (1.4, 3.2)
 _MEAN_SQUARE_ANGSTROM2 = (0.003, 0.02)  # of the distance to the neighbours

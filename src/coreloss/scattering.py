@@ -20,7 +20,7 @@ from scipy import constants
 from coreloss.kinematics import HBAR_EV_S
 
 N_FFT = 4096  # 3136 channels of signal and 960 of room, so that nothing wraps around
-PLASMON_CHANNELS = 512  # a Drude peak falls as E^-3; beyond this it holds less than 1e-3
+PLASMON_CHANNELS = 384  # a Drude peak falls as E^-3; beyond this it holds 1.5e-3 at most
 STRIP_CHANNELS = 96
 _SPEED_PER_SQRT_EV = math.sqrt(2 * constants.e / constants.m_e)  # m/s
 
