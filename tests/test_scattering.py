@@ -47,7 +47,8 @@ def test_orders_of_scattering_have_poisson_weights_and_equal_explicit_convolutio
     for n in range(14):
         expected += order * 0.7**n * math.exp(-0.7) / math.factorial(n)
         order = torch.nn.functional.conv1d(
-            torch.nn.functional.pad(order, (len(single) - 1, 0))[None, None], single.flip(0)[None, None]
+            torch.nn.functional.pad(order, (len(single) - 1, 0))[None, None],
+            single.flip(0)[None, None],
         )[0, 0]
     _, found = sc.low_loss_spectrum(sc.low_loss_transfer(**p), first_ev=0, n_channels=600)
     assert float(found[0, 0]) == pytest.approx(math.exp(-0.7), rel=1e-6)

@@ -9,8 +9,11 @@ and of several repetitions the fastest counts, so that other work on the machine
 from __future__ import annotations
 
 import contextlib
+import cProfile
 import importlib.util
 import io
+import pstats
+import resource
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,6 +30,18 @@ from coreloss.simulate import BLOCK, Simulator
 EXSPY_EDGES = ("C_K", "N_K", "O_K", "Ti_L3", "Ti_L2")
 PYEELSMODEL_EDGES = (("C", "K"), ("N", "K"), ("O", "K"), ("Ti", "L"))
 _FIRST_EV = 100.0
+STAGES = {
+    "window, specimen, cross-sections": ("draw_window", "draw_specimen", "draw_pairs"),
+    "continuum of all edges": ("continuum",),
+    "near-edge structure": ("strips", "oscillations", "generic_peaks", "resonances", "white_lines"),
+    "low loss and plural scattering": ("low_loss_transfer", "convolve"),
+    "background": ("background_shape",),
+    "axis errors and gain": ("on_recorded_axis", "apply_gain"),
+    "counting noise": ("count",),
+    "point spread, spikes": ("spread_points", "add_spikes"),
+    "labels": ("_snr", "observable_elements", "amount_per_element"),
+}
+"""Functions of the simulator by step."""
 
 
 def cpu_seconds(work: Callable[[], object], *, repeats: int = 3) -> float:
@@ -54,13 +69,48 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def _simulator(seed: int) -> Simulator:
+    materials = load_materials("embedded")
+    rows = split_materials(materials, seed=0)["train"]
+    return Simulator(materials, query_table(materials, rows), seed=seed)
+
+
+def stage_shares(n_blocks: int = 4, *, seed: int = 0) -> dict[str, float]:
+    """Where the time of `Simulator.block` goes: share of each of `STAGES`, and of the rest.
+
+    From the profiler of the standard library, which adds little to steps of milliseconds.
+    """
+    with one_thread():
+        simulator = _simulator(seed)
+        simulator.block(0)
+        profile = cProfile.Profile(time.process_time)
+        profile.runcall(lambda: [simulator.block(number) for number in range(n_blocks)])
+    stats = pstats.Stats(profile).get_stats_profile().func_profiles
+    total = stats["block"].cumtime
+    shares = {
+        label: sum(stats[name].cumtime for name in names if name in stats) / total
+        for label, names in STAGES.items()
+    }
+    return shares | {"everything else": 1 - sum(shares.values())}
+
+
+def memory_growth_mb(n: int, *, seed: int = 0, warm: int = 2048) -> tuple[float, float]:
+    """Peak memory of the process in MB after `warm` spectra, and how much more after `n`."""
+    with one_thread():
+        simulator = _simulator(seed)
+        peaks = []
+        for first, last in ((0, warm), (warm, n)):
+            for number in range(first // BLOCK, last // BLOCK):
+                simulator.block(number)
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return peaks[0], peaks[1] - peaks[0]
+
+
 def simulator_rate(n: int = 2048, *, seed: int = 0, repeats: int = 3) -> float:
     """Spectra per CPU second of `Simulator.block`, from at least `n` spectra per run."""
     blocks = max(1, round(n / BLOCK))
-    materials = load_materials("embedded")
-    rows = split_materials(materials, seed=0)["train"]
     with one_thread():
-        simulator = Simulator(materials, query_table(materials, rows), seed=seed)
+        simulator = _simulator(seed)
         simulator.block(0)  # memory is claimed once
         seconds = cpu_seconds(
             lambda: [simulator.block(number) for number in range(blocks)], repeats=repeats

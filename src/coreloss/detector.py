@@ -10,8 +10,9 @@ import torch.nn.functional as F
 
 from coreloss.sampling import rows_of
 
-POISSON_LIMIT = 25.0
-"""Above so many expected counts a rounded normal deviate is used (Poisson skewness < 0.21)."""
+POISSON_LIMIT = 12.0
+"""Below so many expected counts Poisson deviates are drawn, a transformed normal one above."""
+_ANSCOMBE = 3 / 8
 FAR_NEIGHBOUR = 0.3
 """Point spread into the second neighbour, as a share of that into the first."""
 _ALONE_EV = 0.45
@@ -160,7 +161,8 @@ def count_shared(electrons, axis: Axis, excess, generator) -> torch.Tensor:
     """
     n, dispersion = electrons.shape[1], axis.dispersion_ev[:, None]
     border = torch.arange(n + 1, device=electrons.device, dtype=electrons.dtype)
-    left_of_border = (border / dispersion + axis.phase[:, None]) % 1  # part of the channel across
+    left_of_border = border / dispersion + axis.phase[:, None]
+    left_of_border -= left_of_border.floor()  # part of the recorded channel across the border
     left_part, right_part = left_of_border[:, 1:], 1 - left_of_border[:, :-1]
     at_border = counting_noise(electrons * dispersion, excess=excess[:, None], generator=generator)
     counts = left_part * at_border
@@ -180,11 +182,15 @@ def counting_noise(
 ) -> torch.Tensor:
     """Counts for `expected` electrons (any shape, >= 0), variance `excess` times the Poisson one.
 
-    Poisson deviates below `POISSON_LIMIT`, where the excess does not matter beside their width; a
-    rounded normal deviate above it.
+    Poisson deviates below `POISSON_LIMIT`, where the excess does not matter beside their width.
+    Above it the root of a Poisson deviate is nearly normal (F. J. Anscombe, Biometrika 35 (1948)
+    246): ``[sqrt(expected + 1/8) + z / 2]^2 - 3/8``, rounded, with a normal deviate z and its
+    factor for the excess, has the right mean and a variance larger by 1/3.
     """
     normal = torch.randn(expected.shape, generator=generator, device=expected.device)
-    counts = (expected * excess).sqrt_().mul_(normal).add_(expected).round_()
+    spread = 0.5 * torch.as_tensor(excess, device=expected.device).sqrt()
+    root = (expected + (_ANSCOMBE - spread**2)).clamp_(min=0).sqrt_()
+    counts = normal.mul_(spread).add_(root).square_().sub_(_ANSCOMBE).round_()
     few = (expected < POISSON_LIMIT).view(-1).nonzero().squeeze(1)
     if len(few):
         counts.view(-1)[few] = torch.poisson(expected.view(-1)[few], generator=generator)

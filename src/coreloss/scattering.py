@@ -51,7 +51,8 @@ def low_loss_transfer(
     )
     zero_loss = _zero_loss(omega, zero_loss_fwhm_ev[:, None], zero_loss_shape)
     t = thickness_mfp[:, None]
-    return torch.polar(torch.exp(t * (single.real - 1)) * zero_loss, t * single.imag)
+    magnitude, phase = torch.exp(t * (single.real - 1)) * zero_loss, t * single.imag
+    return torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
 
 
 def _zero_loss(omega, fwhm_ev, shape: str) -> torch.Tensor:
@@ -99,7 +100,7 @@ def drude(energy: torch.Tensor, *, energy_ev: torch.Tensor, width_ev: torch.Tens
     """
     peak = energy * width_ev * energy_ev**2
     shape = peak / ((energy**2 - energy_ev**2) ** 2 + (energy * width_ev) ** 2)
-    return torch.where(energy > 0, shape, torch.zeros_like(shape))
+    return shape * (energy > 0)
 
 
 def convolve(spectrum: torch.Tensor, transfer: torch.Tensor) -> torch.Tensor:
@@ -217,6 +218,6 @@ def fine_structure_strips(
         raise ValueError("widths of the peaks must be above 0 eV")
     scale = 2 * math.sqrt(math.log(2)) / widths[..., None]
     edges = torch.arange(n + 1, device=positions.device, dtype=positions.dtype) - 0.5
-    primitive = torch.erf((edges - positions[..., None]) * scale)
-    areas = math.sqrt(math.pi) / (2 * scale) * amplitudes[..., None]
-    return (primitive.diff(dim=-1) * areas).sum(-2)
+    primitive = (edges - positions[..., None]).mul_(scale).erf_()
+    areas = math.sqrt(math.pi) / (2 * scale[..., 0]) * amplitudes
+    return torch.einsum("spn,sp->sn", primitive, areas).diff(dim=-1)

@@ -176,7 +176,7 @@ class Simulator:
             channel = first[:, None] + torch.arange(values.shape[1], device=self.device)
             values *= (channel >= low[pair, None]) & (channel < high[pair, None])
             place = bands.base[pairs.spectrum[pair], None] + channel
-            flat.index_add_(0, place.clamp_(0, len(flat) - 1).view(-1), values.view(-1))
+            flat.scatter_add_(0, place.clamp_(0, len(flat) - 1).view(-1), values.view(-1))
         return flat.clamp_(min=0), area
 
     def _structure(self, pairs: Pairs, shells: ShellTables, generator):
@@ -235,7 +235,7 @@ class Simulator:
             )
             tiles = bands.first_tile[rows, None] + channel[::TILE] // TILE
             counts[order[rows, None], tiles] = recorded.view(*tiles.shape, TILE)
-        return counts.view(n, -1)[:, :N_CHANNELS].contiguous(), scale
+        return counts.view(n, -1)[:, :N_CHANNELS], scale
 
     def _snr(self, expected, pairs: Pairs, peak_area, scale, window: Window, bands: Bands, shells):
         """Signal-to-noise ratio of the best edge set of each element, (B, 80).

@@ -92,14 +92,14 @@ def continuum(pairs: Pairs, bands: Bands, shells: ShellTables) -> torch.Tensor:
     entry = torch.arange(len(bag), device=device)
     pair = entry + (first_pair[bag_spectrum] - first_entry)[bag]
     tile = bag_tile[bag]
-    reached = tile >= shells.first_tile[pairs.shell][pair]
-    bag, pair, tile = bag[reached], pair[reached], tile[reached]
-    row = first_tile(pairs.shell, pairs.shift_step)[pair] + tile[:, None]
+    reached = (tile >= shells.first_tile[pairs.shell][pair]).nonzero().squeeze(1)
+    bag, pair, tile = (x.index_select(0, reached) for x in (bag, pair, tile))
+    row = first_tile(pairs.shell, pairs.shift_step).index_select(0, pair) + tile[:, None]
     filled = torch.bincount(bag, minlength=n_bags)
     return F.embedding_bag(
         row.view(-1),
         shells.shifted_rows,
         (filled.cumsum(0) - filled) * RANK,
-        per_sample_weights=pairs.coefficients[pair].view(-1),
+        per_sample_weights=pairs.coefficients.index_select(0, pair).view(-1),
         mode="sum",
     ).view(-1)
