@@ -9,7 +9,7 @@ as in the paper (`materials.PAPER_COUNTS`). Bare elements have no contamination.
 
 Each file is a stream of its own, with its own seed: it depends on seed, part, element, number of
 spectra, settings, materials and simulator, not on the other files, nor on the order in which they
-are made. A second phase, where the settings have one, is a compound of the file's element too.
+are made.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import json
 import math
 import platform
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +40,7 @@ from coreloss.datasets_published_file import (
     write_file,
 )
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
-from coreloss.files import replacing
+from coreloss.files import replacing, source_commit
 from coreloss.materials import (
     PAPER_COUNTS,
     QueryIndex,
@@ -334,15 +333,9 @@ def _write_manifest(job: Job, made_with: Mapping[str, str]) -> Path:
 
 def _provenance() -> dict[str, str]:
     """Versions and commit, as in the card of a network; not hashed."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    commit = ""
-    if shutil.which("git"):
-        found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "."], capture_output=True)
-        commit = found.stdout.strip() + "+" * (changed.returncode == 1 and found.returncode == 0)
     names = ("coreloss", "torch", "numpy", "h5py")
     versions = {name: importlib.metadata.version(name) for name in names}
-    return {"commit": commit, "python": platform.python_version(), **versions}
+    return {"commit": source_commit(), "python": platform.python_version(), **versions}
 
 
 @contextmanager

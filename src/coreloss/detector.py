@@ -191,10 +191,12 @@ def counting_noise(
     spread = 0.5 * torch.as_tensor(excess, device=expected.device).sqrt()
     root = (expected + (_ANSCOMBE - spread**2)).clamp_(min=0).sqrt_()
     counts = normal.mul_(spread).add_(root).square_().sub_(_ANSCOMBE).round_()
-    few = (expected < POISSON_LIMIT).view(-1).nonzero().squeeze(1)
-    if len(few):
-        counts.view(-1)[few] = torch.poisson(expected.view(-1)[few], generator=generator)
-    return counts
+    expected, counts = (x.view(-1, x.shape[-1]) for x in (expected, counts))
+    rows = (expected.amin(1) < POISSON_LIMIT).nonzero().squeeze(1)
+    part, column = (expected[rows] < POISSON_LIMIT).nonzero(as_tuple=True)
+    few = (rows[part], column)
+    counts[few] = torch.poisson(expected[few], generator=generator)
+    return counts.view(normal.shape)
 
 
 def bin_channels(expected: torch.Tensor, factor: int) -> torch.Tensor:

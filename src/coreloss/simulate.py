@@ -126,7 +126,7 @@ class Simulator:
     def asking(self, queries: QueryIndex, *, seed: int) -> Simulator:
         """Another stream of the same materials, with other queries; the tables are shared."""
         other = copy.copy(self)
-        other.materials, other.seed = self.materials.asked(queries), seed
+        other.materials, other.seed = self.materials.asking(queries), seed
         return other
 
     def batch(self, start: int, n: int) -> Batch:
@@ -143,7 +143,7 @@ class Simulator:
         """Block `number` of the stream, computed as a whole."""
         generator = generator_for(self.seed, number, device=self.device)
         s, n = self.settings, self.block_size
-        shells = self.shells[number % len(self.shells)]
+        shells = self.shells[(self.seed + number) % len(self.shells)]
         window = draw_window(n, shells, self.materials, s, generator=generator)
         order, window, bands = sorted_bands(window)
         specimen = draw_specimen(window.query, self.materials, s, generator=generator)

@@ -16,6 +16,7 @@ from coreloss.simulate_tables import (
     RANK,
     SHIFT_STEP_EV,
     MaterialTables,
+    Queries,
     ShellTables,
 )
 
@@ -97,7 +98,7 @@ def draw_window(n: int, shells: ShellTables, materials: MaterialTables, settings
     Some windows lie around any other edge of the query element, free ones anywhere.
     """
     s = settings
-    query = _draw_element(n, materials, generator)
+    query = _draw_element(n, materials.asked, generator)
     sets, every = shells.sets_of_element[query], shells.of_element[query]
     chosen = sets.gather(1, pick(sets >= 0, generator=generator)[:, None])
     deep = (every >= 0) & (shells.onset_ev[every] > NUISANCE_WINDOW_EV)
@@ -148,8 +149,9 @@ def draw_specimen(
 ) -> Specimen:
     """A compound of the query element, perhaps a second phase, contamination, damage."""
     s, n = settings, len(query)
-    first = _draw_material(query, materials, generator)
-    second = _draw_material(_draw_element(n, materials, generator), materials, generator)
+    first = _draw_material(query, materials.asked, generator)
+    second = _draw_element(n, materials.others, generator)
+    second = _draw_material(second, materials.others, generator)
     has_second = chance((n,), s.second_phase_probability, generator=generator)
     second_amount = log_uniform((n,), (0.1, 3.0), generator=generator) * has_second
     elements = [materials.elements[first], materials.elements[second]]
@@ -250,12 +252,12 @@ def reference_edges(
     return onset_ev, torch.where(found, pairs.height[pair], 1.0)
 
 
-def _draw_element(n: int, materials: MaterialTables, generator) -> torch.Tensor:
-    queried = materials.queried
-    return queried[torch.randint(len(queried), (n,), generator=generator, device=queried.device)]
+def _draw_element(n: int, queries: Queries, generator) -> torch.Tensor:
+    some = queries.elements
+    return some[torch.randint(len(some), (n,), generator=generator, device=some.device)]
 
 
-def _draw_material(element, materials: MaterialTables, generator) -> torch.Tensor:
-    first, past = materials.offsets[element], materials.offsets[element + 1]
+def _draw_material(element, queries: Queries, generator) -> torch.Tensor:
+    first, past = queries.offsets[element], queries.offsets[element + 1]
     position = uniform((len(element),), (0.0, 1.0), generator=generator)
-    return materials.rows[first + (position * (past - first)).long().minimum(past - first - 1)]
+    return queries.rows[first + (position * (past - first)).long().minimum(past - first - 1)]

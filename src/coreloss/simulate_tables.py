@@ -97,35 +97,48 @@ def first_tile(shell: torch.Tensor, shift_steps: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True, eq=False)
+class Queries:
+    """Compounds by element.
+
+    offsets (81,), rows (m,) : the compounds of element e are rows[offsets[e] : offsets[e + 1]]
+    elements : those that have any
+    """
+
+    offsets: torch.Tensor
+    rows: torch.Tensor
+    elements: torch.Tensor
+
+    @classmethod
+    def build(cls, queries: QueryIndex, *, device: str) -> Queries:
+        """The same index as tensors."""
+        offsets, rows = (torch.as_tensor(x).to(device) for x in (queries.offsets, queries.rows))
+        return cls(offsets, rows, (offsets.diff() > 0).nonzero().squeeze(1))
+
+
+@dataclass(frozen=True, eq=False)
 class MaterialTables:
     """Compounds to draw from.
 
     elements, amounts : (n, k), label and atomic fraction; -1 and 0 pad
-    offsets (81,), rows (m,) : the compounds of element e are rows[offsets[e] : offsets[e + 1]]
-    queried : elements that have any
+    asked : the queries of spectra; others : those of second phases
     """
 
     elements: torch.Tensor
     amounts: torch.Tensor
-    offsets: torch.Tensor
-    rows: torch.Tensor
-    queried: torch.Tensor
+    asked: Queries
+    others: Queries
 
     @classmethod
     def build(cls, materials: Materials, queries: QueryIndex, *, device: str) -> MaterialTables:
         """Tables of a list of materials and of those to be drawn per element."""
         labels, fractions = materials.padded()
+        asked = Queries.build(queries, device=device)
         parts = (torch.as_tensor(x).to(device) for x in (labels, fractions))
-        none = torch.empty(0, dtype=torch.long)
-        return cls(*parts, none, none, none).asked(queries)
+        return cls(*parts, asked, asked)
 
-    def asked(self, queries: QueryIndex) -> MaterialTables:
-        """The same compounds, drawn by other queries."""
-        offsets, rows = (
-            torch.as_tensor(x).to(self.elements.device) for x in (queries.offsets, queries.rows)
-        )
-        queried = (offsets.diff() > 0).nonzero().squeeze(1)
-        return replace(self, offsets=offsets, rows=rows, queried=queried)
+    def asking(self, queries: QueryIndex) -> MaterialTables:
+        """The same compounds and second phases, the spectra with other queries."""
+        return replace(self, asked=Queries.build(queries, device=str(self.elements.device)))
 
 
 def _by_element(shells, *, device: str) -> torch.Tensor:

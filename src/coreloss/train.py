@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import platform
-import subprocess
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
@@ -23,7 +22,7 @@ from coreloss.calibrate import (
     threshold_precision_equals_recall,
 )
 from coreloss.evaluate import average_precision, scores
-from coreloss.files import replacing
+from coreloss.files import replacing, source_commit
 from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.models.edgenet import EdgeNet, EdgeNetConfig
 from coreloss.settings import VISIBLE_SNR, SimulationSettings
@@ -240,13 +239,9 @@ def provenance(device: str) -> dict[str, str]:
 
     A commit ends in ``+`` where tracked files of the package differed from it.
     """
-    git = ["git", "-C", str(Path(__file__).parent)]
-    found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "."], capture_output=True)
-    commit = found.stdout.strip() + "+" * (changed.returncode == 1 and found.returncode == 0)
     name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
     return {
-        "commit": commit,
+        "commit": source_commit(),
         "device": f"{device} ({name}, {torch.get_num_threads()} threads)",
         "torch": torch.__version__,
         "python": platform.python_version(),
