@@ -134,7 +134,7 @@ def test_bare_elements_have_no_contamination_with_any_settings(tmp_path, some):
 def test_no_compound_is_in_two_parts(job):
     formulas = np.array(load_materials(job.plan.materials).formulas)
     drawn = {
-        name: set(formulas[source.simulator.materials.rows.numpy()])
+        name: set(formulas[source.simulator.materials.asked.rows.numpy()])
         for name, source in job.sources.items()
         if name != "single"
     }
