@@ -7,9 +7,11 @@ from coreloss.axis import N_CHANNELS, energy_ev
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS, observable_elements
 from coreloss.models.edgenet import (
     BOXES_EV,
+    MARGIN,
     EdgeNet,
     EdgeNetConfig,
     FrontEnd,
+    Windows,
     box_sums,
     noise_gain,
 )
@@ -33,10 +35,38 @@ def network():
 
 
 def test_box_sums_are_sums_of_boxes():
-    x = torch.rand(3, 200, generator=generator_for(0, 0))
+    x = torch.rand(200, generator=generator_for(0, 0))
     for width, total in zip(BOXES_EV, box_sums(x), strict=True):
-        assert total[1, 50].item() == pytest.approx(x[1, 50 : 50 + width].sum().item(), rel=1e-5)
-        assert total[2, 199].item() == pytest.approx(x[2, 199].item(), rel=1e-6)
+        assert total[50].item() == pytest.approx(x[50 : 50 + width].sum().item(), rel=1e-5)
+        assert total[199].item() == pytest.approx(x[199].item(), rel=1e-6)
+
+
+def test_windows_are_packed_with_empty_margins():
+    masks = torch.cat([window(101, 700), window(0, 60), window(2500, 3071)])
+    windows = Windows.of(masks)
+    packed = windows.pack((energy_ev() + 1).expand(3, -1))
+    for i, (lo, hi) in enumerate(((101, 700), (0, 60), (2500, 3071))):
+        begin, length = int(windows.begin[i]), int(windows.length[i])
+        assert begin % 2 == 0
+        piece = packed[begin : begin + length]
+        at = lo - int(windows.first[i])
+        assert at >= MARGIN
+        assert length - at - (hi - lo + 1) >= MARGIN
+        torch.testing.assert_close(piece[at : at + hi - lo + 1], energy_ev()[lo : hi + 1] + 1)
+        assert piece.count_nonzero() == hi - lo + 1
+    assert int(windows.length.sum()) == len(packed)
+    mean = windows.mean(packed - 1, windows.measured)
+    torch.testing.assert_close(mean, torch.tensor([400.5, 30.0, 2785.5]))
+
+
+def test_the_margin_is_wider_than_the_reach_of_the_stem(network):
+    channels = torch.zeros(1, FrontEnd.n_channels, 400)
+    touched = channels.clone()
+    touched[..., 200] = 1.0
+    with torch.inference_mode():
+        difference = (network.stem(touched) - network.stem(channels)).abs().sum((0, 1))
+    reach = network.stride * difference.nonzero().flatten() - 200
+    assert reach.abs().max() < MARGIN
 
 
 @pytest.mark.parametrize("gain", [1e-4, 1e-2])
@@ -44,8 +74,9 @@ def test_noise_gain_is_recovered(gain):
     mask = window(300, 1500, 4)
     mean = (energy_ev().clamp(min=1) / 600) ** -2.5
     noise = torch.randn(4, N_CHANNELS, generator=generator_for(0, 1))
-    spectrum = (mean + (gain * mean).sqrt() * noise) * mask
-    assert noise_gain(spectrum, mask).mean().item() == pytest.approx(gain, rel=0.15)
+    windows = Windows.of(mask)
+    packed = windows.pack(mean + (gain * mean).sqrt() * noise)
+    assert noise_gain(packed, windows).mean().item() == pytest.approx(gain, rel=0.15)
 
 
 def test_a_power_law_has_no_contrast_and_an_edge_has():
@@ -53,25 +84,47 @@ def test_a_power_law_has_no_contrast_and_an_edge_has():
     power_law = (energy_ev().clamp(min=1) / 300) ** -3.0
     step = power_law * (1 + 0.3 * (energy_ev() >= 532))
     index = 5 + 2 * BOXES_EV.index(16)
-    flat, edge = (FrontEnd()(normalised(x[None], mask), mask)[0, index] for x in (power_law, step))
+    windows = Windows.of(mask)
+    flat, edge = (
+        FrontEnd()(normalised(x[None], mask), windows)[0][0, index] for x in (power_law, step)
+    )
     assert flat.abs().max() < 0.06
-    assert edge.argmax().item() in (531, 532, 533)
+    assert windows.channel[edge.argmax()].item() in (531, 532, 533)
     assert edge.max() > 0.5
 
 
 def test_anchors_follow_a_known_shift(network):
     """A feature at an onset is looked at by the token of that edge, at offset zero."""
     offsets = torch.tensor(network.config.offsets_ev)
-    zero = int((offsets == 0).nonzero())
-    expected = network.onset_ev / network.stride
-    inside = network.onset_ev < N_CHANNELS - 200
-    difference = (network.position[:, zero] - expected)[inside]
-    assert difference.abs().max() <= 0.5
-    spacing = (network.position[:, 1:] - network.position[:, :-1])[
-        inside & (network.onset_ev > 200)
-    ]
-    wanted = (offsets[1:] - offsets[:-1]) / network.stride
-    assert (spacing - wanted).abs().max() <= 1
+    wanted = (network.onset_ev[:, None] + offsets) / network.stride
+    assert (network.place - wanted).abs().max() <= 0.5
+
+
+@pytest.mark.parametrize(("symbol", "onset_ev"), [("O", 532), ("Ti", 456), ("Fe", 708)])
+def test_tokens_look_where_their_edge_is(symbol, onset_ev):
+    """Features that are their own energy: the token of an edge reads onset + offsets."""
+    network = EdgeNet().eval()
+    masks = torch.cat([window(100, 700), window(301, 1200)])
+    windows = Windows.of(masks)
+    energy = windows.first.repeat_interleave(windows.length) + torch.arange(len(windows.row))
+    energy = (energy - windows.begin.repeat_interleave(windows.length)).float()
+    edges = (network.element == ELEMENT_INDEX[symbol]).nonzero().flatten()
+    edge = edges[(network.onset_ev[edges] - onset_ev).abs().argmin()]
+    seen = []
+    network.look.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    features = torch.nn.functional.pad(energy, (MARGIN, MARGIN))[:: network.stride, None]
+    with torch.inference_mode():
+        network._look(
+            features.expand(-1, network.config.channels),
+            windows,
+            *torch.stack([torch.tensor([0, 1]), edge.repeat(2)]),
+        )
+    looked = seen[0].view(2, -1, network.config.channels)[..., 0]
+    wanted = network.onset_ev[edge] + torch.tensor(network.config.offsets_ev)
+    for row, (lo, hi) in enumerate(((100, 700), (301, 1200))):
+        inside = (wanted >= lo) & (wanted <= hi)
+        assert inside.sum() > 5
+        assert (looked[row] - wanted)[inside].abs().max() <= 1
 
 
 def test_only_elements_with_an_edge_in_the_window_get_evidence(network):

@@ -13,10 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from coreloss.axis import N_CHANNELS, energy_ev, window_of
+from coreloss.axis import energy_ev, window_of
 from coreloss.edges import ELEMENTS, edge_shells, inside_window
 
 BOXES_EV = (2, 4, 8, 16, 32)
+MARGIN = 32
+"""Empty channels on either side of a window: even, and beyond the reach of the stem."""
 
 
 @dataclass(frozen=True)
@@ -45,35 +47,83 @@ class EdgeNetConfig:
             raise ValueError(f"dim = {self.dim} must be a multiple of heads = {self.heads}")
 
 
+@dataclass(frozen=True)
+class Windows:
+    """The measured windows of a batch one after another, so that no padding is computed.
+
+    Around each window lie `MARGIN` empty channels on either side, more than the stem can see:
+    windows do not mix. The pieces begin on even channels, as the stride of the stem asks.
+
+    row, channel : of each of the n packed places, (n,); measured : whether it holds data
+    lo_ev, hi_ev : first and last measured channel, (B,)
+    first : channel at which each piece begins, (B,), below 0 where a window begins at 0
+    begin, length : where each piece lies in the pack, (B,)
+    """
+
+    row: torch.Tensor
+    channel: torch.Tensor
+    measured: torch.Tensor
+    lo_ev: torch.Tensor
+    hi_ev: torch.Tensor
+    first: torch.Tensor
+    begin: torch.Tensor
+    length: torch.Tensor
+
+    @classmethod
+    def of(cls, mask: torch.Tensor) -> Windows:
+        """Windows of masks (B, 3072)."""
+        lo, hi = window_of(mask)
+        first = lo.long() // 2 * 2 - MARGIN
+        length = (hi.long() - first + MARGIN) // 2 * 2 + 2
+        begin = length.cumsum(0) - length
+        row = torch.arange(len(mask), device=mask.device).repeat_interleave(length)
+        channel = torch.arange(len(row), device=mask.device) + (first - begin)[row]
+        real = channel.clamp(0, mask.shape[1] - 1)
+        return cls(row, real, mask[row, real] & (real == channel), lo, hi, first, begin, length)
+
+    def pack(self, x: torch.Tensor) -> torch.Tensor:
+        """Values (B, 3072) of the measured channels, zero elsewhere: (n,)."""
+        return x[self.row, self.channel] * self.measured
+
+    def mean(self, x: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+        """Mean of packed values (n,) over each spectrum's places in `where` (n,): (B,)."""
+        total, count = x.new_zeros(2, len(self.begin))
+        total.index_add_(0, self.row, x * where)
+        count.index_add_(0, self.row, where.to(x.dtype))
+        return total / count.clamp(min=1)
+
+
 def box_sums(x: torch.Tensor) -> list[torch.Tensor]:
-    """Sums of `x` (B, n) over w channels from each channel on, for w in `BOXES_EV`; zeros beyond.
+    """Sums of `x` (n,) over w channels from each channel on, for w in `BOXES_EV`; zeros beyond.
 
     Neighbouring sums are added pairwise: no cumulative sum, so no cancellation in float32.
     """
     sums = []
     for width in BOXES_EV:
         half = width // 2
-        x = x + F.pad(x, (0, half))[:, half:]
+        x = x + F.pad(x, (0, half))[half:]
         sums.append(x)
     return sums
 
 
-def noise_gain(spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Variance per unit of signal, (B, 1), from second differences of neighbouring channels.
+def noise_gain(packed: torch.Tensor, windows: Windows) -> torch.Tensor:
+    """Variance per unit of signal, (B,), from second differences of neighbouring channels.
 
     For counting noise of gain g the second difference has variance 6 g x. The mean square root of
     its magnitude is used (0.822 for a standard normal deviate), which an edge or a spike does not
     disturb.
     """
-    difference = spectrum[:, :-2] - 2 * spectrum[:, 1:-1] + spectrum[:, 2:]
-    valid = mask[:, :-2] & mask[:, 2:]
-    ratio = (difference.abs() / (6 * spectrum[:, 1:-1].clamp(min=1e-4)).sqrt()).sqrt()
-    mean = (ratio * valid).sum(1, keepdim=True) / valid.sum(1, keepdim=True).clamp(min=1)
-    return (mean / 0.822).pow(4).clamp(1e-12, 10.0)
+    difference = F.pad(packed[:-2] - 2 * packed[1:-1] + packed[2:], (1, 1))
+    inner = F.pad(windows.measured[:-2] & windows.measured[2:], (1, 1))
+    ratio = (difference.abs() / (6 * packed.clamp(min=1e-4)).sqrt()).sqrt()
+    return (windows.mean(ratio, inner) / 0.822).pow(4).clamp(1e-12, 10.0)
 
 
 class FrontEnd(nn.Module):
-    """Spectrum (B, 3072), mean 1 inside the mask, to channels (B, n_channels, 3072), in float32."""
+    """Spectra (B, 3072), mean 1 inside their windows, to channels (1, n_channels, n), in float32.
+
+    Also returns the noise gain, (B,).
+    """
 
     n_channels = 5 + 2 * len(BOXES_EV)
 
@@ -82,44 +132,41 @@ class FrontEnd(nn.Module):
         self.register_buffer("log_energy", (energy_ev() + 20).log() - 6.0, persistent=False)
 
     def forward(
-        self, spectrum: torch.Tensor, mask: torch.Tensor, gain: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        m = mask.to(spectrum.dtype)
-        n = m.sum(1, keepdim=True).clamp(min=1)
-        gain = noise_gain(spectrum, mask) if gain is None else gain
-        floor = 1e-5 + gain  # about one count: keeps logarithms of empty channels finite
-        log_spectrum = spectrum.clamp(min=0).add(floor).log()
-        mean = (log_spectrum * m).sum(1, keepdim=True) / n
-        centred = (log_spectrum - mean) * m
-        spread = (centred.square().sum(1, keepdim=True) / n + 1e-4).sqrt()
-        noise = 0.5 * (gain.log() - log_spectrum)
+        self, spectrum: torch.Tensor, windows: Windows
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        packed, row = windows.pack(spectrum), windows.row
+        m = windows.measured.to(packed.dtype)
+        gain = noise_gain(packed, windows)
+        floor = (1e-5 + gain)[row]  # about one count: keeps logarithms of empty channels finite
+        log_spectrum = packed.clamp(min=0).add(floor).log()
+        centred = (log_spectrum - windows.mean(log_spectrum, m)[row]) * m
+        spread = (windows.mean(centred.square(), m) + 1e-4).sqrt()
+        noise = 0.5 * (gain.log()[row] - log_spectrum)
         channels = [
-            centred / spread,
+            centred / spread[row],
             m,
-            self.log_energy * m,
+            self.log_energy[windows.channel] * m,
             0.3 * (noise + 4) * m,
-            0.5 * torch.log(spread).expand_as(m) * m,
+            0.5 * spread.log()[row] * m,
         ]
-        for contrast, significance in self._edge_contrast(spectrum, m, gain, floor):
+        for contrast, significance in self._edge_contrast(packed, m, gain[row], floor):
             channels += [contrast, significance]
-        return torch.stack(channels, 1)
+        return torch.stack(channels)[None], gain
 
     @staticmethod
-    def _edge_contrast(spectrum, m, gain, floor):
+    def _edge_contrast(packed, m, gain, floor):
         """log R - 2 log L + log LL per box width: zero for a power law, positive at an edge.
 
         R is the mean right of the channel, L and LL the two boxes left of it; beside it the same
         divided by its counting error. Zero where a box leaves the window.
         """
-        for width, total, covered in zip(
-            BOXES_EV, box_sums(spectrum * m), box_sums(m), strict=True
-        ):
+        n = len(packed)
+        for width, total, covered in zip(BOXES_EV, box_sums(packed), box_sums(m), strict=True):
             right = total / width
-            left = F.pad(right, (width, 0))[:, : right.shape[1]]
-            far_left = F.pad(right, (2 * width, 0))[:, : right.shape[1]]
+            left = F.pad(right, (width, 0))[:n]
+            far_left = F.pad(right, (2 * width, 0))[:n]
             full = (covered >= width).to(m.dtype)
-            valid = full * F.pad(full, (2 * width, 0))[:, : m.shape[1]]
-            valid = valid * F.pad(full, (width, 0))[:, : m.shape[1]]
+            valid = full * F.pad(full, (width, 0))[:n] * F.pad(full, (2 * width, 0))[:n]
             parts = [part.clamp(min=0) + floor / width for part in (right, left, far_left)]
             contrast = (parts[0].log() - 2 * parts[1].log() + parts[2].log()) * valid
             error = (gain / width * (1 / parts[0] + 4 / parts[1] + 1 / parts[2])).sqrt()
@@ -177,10 +224,11 @@ class EdgeNet(nn.Module):
         onset = torch.tensor([shell.onset_ev for shell in shells])
         element = torch.tensor([ELEMENTS.index(shell.element) for shell in shells])
         position = onset[:, None] + torch.tensor(config.offsets_ev)
+        place = (position / self.stride).round().long()  # among the features of a whole axis
         # Index tables follow from the edge table; they are rebuilt, never loaded.
         self.register_buffer("onset_ev", onset, persistent=False)
         self.register_buffer("element", element, persistent=False)
-        self.register_buffer("position", self._feature_index(position), persistent=False)
+        self.register_buffer("place", place, persistent=False)
 
         self.front = FrontEnd()
         c, d = config.channels, config.dim
@@ -201,21 +249,16 @@ class EdgeNet(nn.Module):
         self.shared_evidence = nn.Linear(d, 1)
         self.bias = nn.Parameter(torch.full((len(ELEMENTS),), -3.0))
 
-    def _feature_index(self, position_ev: torch.Tensor) -> torch.Tensor:
-        last = (N_CHANNELS - 1) // self.stride
-        return (position_ev / self.stride).round().long().clamp(0, last)
-
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
+        windows = Windows.of(mask)
         with torch.autocast(spectrum.device.type, enabled=False):
-            gain = noise_gain(spectrum.float(), mask)
-            channels = self.front(spectrum.float(), mask, gain)
-        features = self.stem(channels).transpose(1, 2)  # (B, n, c)
-        lo, hi = window_of(mask)
-        inside = inside_window(self.onset_ev, lo, hi)
+            channels, gain = self.front(spectrum.float(), windows)
+        features = self.stem(F.pad(channels, (MARGIN, MARGIN)))[0].T  # (n / stride, c)
+        inside = inside_window(self.onset_ev, windows.lo_ev, windows.hi_ev)
         row, edge = inside.nonzero(as_tuple=True)  # m tokens, ordered by spectrum
-        token = self._look(features, row, edge)  # (m, d)
-        context = self.context(_window_features(gain, lo, hi)).to(token.dtype)
+        token = self._look(features, windows, row, edge)  # (m, d)
+        context = self.context(_window_features(gain, windows)).to(token.dtype)
         token = self._exchange(token, context, row)
         vote = (token * self.evidence[edge]).sum(1) + self.shared_evidence(token).squeeze(1).float()
         logits = self.bias.float().repeat(len(inside), 1).view(-1)
@@ -245,16 +288,22 @@ class EdgeNet(nn.Module):
             result[member] = self.norm(padded[at]).float()
         return result
 
-    def _look(self, features, row, edge):
-        """Features around the onset of each token's edge, mapped to (m, dim)."""
-        n = features.shape[1]
-        index = row[:, None] * n + self.position[edge]
-        cut = features.reshape(-1, features.shape[2])[index]  # (m, offsets, c)
+    def _look(self, features, windows, row, edge):
+        """Features around the onset of each token's edge, mapped to (m, dim).
+
+        A look beyond the window ends in the middle of the empty channels around it.
+        """
+        begin, length = (x // self.stride for x in (windows.begin, windows.length))
+        first = windows.first // self.stride
+        index = (self.place[edge] - first[row, None]).clamp(min=0)
+        index = torch.minimum(index, length[row, None] - 1)
+        index = index + begin[row, None] + MARGIN // self.stride
+        cut = features[index]  # (m, offsets, c)
         token = F.gelu(self.look(cut.flatten(1)))
         return token + self.mix(token * self.gain[edge] + self.embedding[edge])
 
 
-def _window_features(gain, lo, hi) -> torch.Tensor:
+def _window_features(gain: torch.Tensor, windows: Windows) -> torch.Tensor:
     """Window limits and noise for the context token, (B, 4)."""
-    noise = gain.log().squeeze(1)
-    return torch.stack([lo / 1000, hi / 1000, (hi - lo + 1).log() - 6, 0.2 * noise], 1)
+    lo, hi = windows.lo_ev, windows.hi_ev
+    return torch.stack([lo / 1000, hi / 1000, (hi - lo + 1).log() - 6, 0.2 * gain.log()], 1)
