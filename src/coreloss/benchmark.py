@@ -18,7 +18,7 @@ from coreloss.identify import Model
 from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.settings import VISIBLE_SNR, SimulationSettings
 from coreloss.spectra import NetworkInput, normalise
-from coreloss.train import loss_mask
+from coreloss.train_losses import loss_mask
 
 SNR_EDGES = (0.0, 1.0, VISIBLE_SNR, 10.0, 30.0, 100.0, np.inf)
 STREAM = 1 << 32

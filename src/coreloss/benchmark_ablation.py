@@ -23,7 +23,8 @@ from coreloss.models.edgenet import EdgeNetConfig
 from coreloss.settings import INGREDIENTS, SimulationSettings
 from coreloss.simulate import Batch, Simulator
 from coreloss.spectra import NetworkInput, normalise
-from coreloss.train import TrainConfig, loss_mask, train
+from coreloss.train import TrainConfig, train
+from coreloss.train_losses import loss_mask
 
 MEASURED_QUALITY = "AB"
 NETWORK = EdgeNetConfig(channels=16, blocks=1, dim=32, layers=1)

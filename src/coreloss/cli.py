@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -201,34 +202,77 @@ def dataset(
         typer.echo(write(job))
 
 
-@app.command()
+@app.command(epilog="Example: coreloss train runs/unet --architecture unet --width 0.25")
 def train(
     out: Annotated[Path, typer.Argument(help="Folder for checkpoint, log, weights and card.")],
-    spectra: Annotated[int, typer.Option(help="Simulated spectra in total.")] = 1_000_000,
+    architecture: Annotated[
+        str, typer.Option(help="edgenet, mlp, cnn, unet, resnet, vit, cct or cnn_bilstm.")
+    ] = "edgenet",
+    width: Annotated[float, typer.Option(help="Size; 1 is the published one.")] = 1.0,
+    recipe: Annotated[
+        str, typer.Option(help="ours (masked BCE, cosine) or paper (BCE + soft F1, plateaus).")
+    ] = "ours",
+    spectra: Annotated[
+        int | None, typer.Option(help="Simulated spectra in total; 1 M or 1.12 M by recipe.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Finish within this time.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Spectra per step.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
+    cpu_minutes: Annotated[float | None, typer.Option(help="The same in processor time.")] = None,
+    pause_after: Annotated[
+        float | None, typer.Option(metavar="MINUTES", help="Stop then, to be continued.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Spectra per step; 128 or 32 by recipe.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Highest learning rate; 3e-3 or 1e-3 by recipe.")
+    ] = None,
+    search: Annotated[
+        list[float] | None, typer.Option(help="Try this rate in a short run first; repeatable.")
+    ] = None,
+    search_spectra: Annotated[int, typer.Option(help="Length of these short runs.")] = 16_384,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many reports without improvement.")
+    ] = None,
     seed: Seed = 0,
     materials: MaterialsSource = "embedded",
     device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
     start: Annotated[Path | None, typer.Option(help="Weights to begin with, .safetensors.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ignore a checkpoint in OUT.")] = False,
 ) -> None:
-    """Train a network on simulated spectra; the same command resumes an interrupted run."""
+    """Train a network on simulated spectra; the same command resumes an interrupted run.
+
+    Started by torchrun, all processes train one network together.
+    """
+    from coreloss.models import config_of
     from coreloss.train import TrainConfig
     from coreloss.train import train as train_network
+    from coreloss.train_search import search_learning_rate
 
-    config = TrainConfig(
-        spectra=spectra,
-        minutes=minutes,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
+    recipes = {"ours": TrainConfig, "paper": TrainConfig.paper}
+    if recipe not in recipes:
+        raise ValueError(f"recipe is {recipe!r}; allowed: {', '.join(recipes)}")
+    given = {
+        "spectra": spectra,
+        "minutes": minutes,
+        "cpu_minutes": cpu_minutes,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "patience": patience,
+        "start": str(start) if start else None,
+    }
+    config = recipes[recipe](
+        model=config_of(architecture, width=width),
         seed=seed,
         materials=materials,
         device=device,
-        start=str(start) if start else None,
+        **{name: value for name, value in given.items() if value is not None},
     )
-    typer.echo(train_network(config, out_dir=out, resume=not fresh))
+    if search:
+        best = search_learning_rate(config, search, spectra=search_spectra, out_dir=out / "search")
+        typer.echo(f"learning rate {best:g} of {', '.join(f'{rate:g}' for rate in search)}")
+        config = replace(config, learning_rate=best)
+    pause_after_s = None if pause_after is None else 60 * pause_after
+    typer.echo(train_network(config, out_dir=out, resume=not fresh, pause_after_s=pause_after_s))
 
 
 @app.command(epilog="Example: coreloss materials list.csv embedded compounds.csv.gz")

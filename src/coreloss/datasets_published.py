@@ -223,6 +223,16 @@ def block_size(n: int) -> int:
     return math.ceil(n / math.ceil(n / BLOCK))
 
 
+def bare_source(settings: SimulationSettings, *, block_size: int) -> Source:
+    """Source of specimens of one element alone, for each of the 80.
+
+    ``settings`` say whether they stay bare: `Plan.settings_of`.
+    """
+    bare = make_materials(((e, f"{e}1", "element") for e in ELEMENTS), source="elements")
+    queries = query_table(bare, np.arange(len(bare)))
+    return Source(Simulator(bare, queries, settings=settings, block_size=block_size), queries)
+
+
 # -- preparation ----------------------------------------------------------------------------------
 
 
@@ -230,17 +240,16 @@ def _sources(plan: Plan) -> tuple[dict[str, Source], dict[str, Any]]:
     """Source of each part, and what the configurations of all files have in common."""
     materials = load_materials(plan.materials)
     splits = split_materials(materials, seed=0)
-    bare = make_materials(((e, f"{e}1", "element") for e in ELEMENTS), source="elements")
     sources = {}
     for part in PARTS:
-        if count := PAPER_COUNTS.get(part.split):
-            compounds, rows = materials, splits[part.split]
-            queries = query_table(compounds, rows, per_element=count, seed=plan.seed)
-        else:
-            compounds, queries = bare, query_table(bare, np.arange(len(bare)))
         settings, size = plan.settings_of(part), block_size(plan.n(part))
-        simulator = Simulator(compounds, queries, settings=settings, block_size=size)
-        sources[part.split] = Source(simulator, queries)
+        if count := PAPER_COUNTS.get(part.split):
+            rows = splits[part.split]
+            queries = query_table(materials, rows, per_element=count, seed=plan.seed)
+            simulator = Simulator(materials, queries, settings=settings, block_size=size)
+            sources[part.split] = Source(simulator, queries)
+        else:
+            sources[part.split] = bare_source(settings, block_size=size)
     text = "\n".join(materials.compositions)
     config = {
         "materials": Path(plan.materials).name,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from coreloss.edges import ELEMENTS, observable_elements
+from coreloss.models import build, config_of
 from coreloss.spectra import NetworkInput, Spectrum, preprocess
 
 DEFAULT_MODEL = "edgenet-small"
 BATCH = 256
-ARCHITECTURES = {"edgenet": ("coreloss.models.edgenet", "EdgeNet", "EdgeNetConfig")}
 
 LOW_LOSS_EV = 30.0
 ZERO_LOSS_EV = 10.0
@@ -230,11 +230,7 @@ def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
     weights, card_path = _model_files(name_or_path)
     try:
         card = json.loads(card_path.read_text())
-        module, network_name, config_name = ARCHITECTURES[card["architecture"]]
-        architecture = import_module(module)
-        network = getattr(architecture, network_name)(
-            getattr(architecture, config_name)(**card["config"])
-        )
+        network = build(config_of(card["architecture"], **card["config"]))
         network.load_state_dict(safetensors.torch.load_file(weights))
         decisions = [
             float(card[key]) for key in ("present_threshold", "absent_threshold", "temperature")

@@ -19,7 +19,7 @@ import torch
 from coreloss.benchmark_ablation import NETWORK, reference_batch, run, variants
 from coreloss.datasets import data_dir
 from coreloss.files import replacing
-from coreloss.train import provenance
+from coreloss.train_export import provenance
 
 RESULTS = Path(__file__).resolve().parents[2] / "book" / "results" / "ablation.json"
 

@@ -1,1 +1,58 @@
 """Network architectures, one per file. Each maps a normalised spectrum and its mask to logits."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ARCHITECTURES: dict[str, tuple[str, str, str]] = {
+    "mlp": ("coreloss.models.mlp", "MLP", "MLPConfig"),
+    "cnn": ("coreloss.models.cnn", "CNN", "CNNConfig"),
+    "unet": ("coreloss.models.unet", "UNet", "UNetConfig"),
+    "resnet": ("coreloss.models.resnet", "ResNet", "ResNetConfig"),
+    "vit": ("coreloss.models.vit", "ViT", "ViTConfig"),
+    "cct": ("coreloss.models.cct", "CCT", "CCTConfig"),
+    "cnn_bilstm": ("coreloss.models.cnn_bilstm", "CNNBiLSTM", "CNNBiLSTMConfig"),
+    "edgenet": ("coreloss.models.edgenet", "EdgeNet", "EdgeNetConfig"),
+}
+"""Name -> module, network class, configuration class. Imported when asked for."""
+
+
+def config_of(architecture: str, **sizes: Any) -> Any:
+    """Configuration of an architecture; sizes that are not given keep their defaults.
+
+    >>> config_of("unet", width=0.25)
+    UNetConfig(width=0.25, head='conv', dropout=0.3)
+    """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture {architecture!r} must be one of {', '.join(ARCHITECTURES)}")
+    module, _, config_name = ARCHITECTURES[architecture]
+    config_class = getattr(import_module(module), config_name)
+    known = [field.name for field in fields(config_class)]
+    if unknown := sorted(set(sizes) - set(known)):
+        raise ValueError(f"{architecture} has no {', '.join(unknown)}; it has {', '.join(known)}")
+    return config_class(**sizes)
+
+
+def architecture_of(config: Any) -> str:
+    """Name of the architecture that a configuration belongs to.
+
+    >>> architecture_of(config_of("vit"))
+    'vit'
+    """
+    own = (type(config).__module__, type(config).__name__)
+    for name, (module, _, config_name) in ARCHITECTURES.items():
+        if own == (module, config_name):
+            return name
+    known = ", ".join(config_name for _, _, config_name in ARCHITECTURES.values())
+    raise ValueError(f"configuration is a {own[1]}; it must be one of {known}")
+
+
+def build(config: Any) -> nn.Module:
+    """Untrained network of the architecture that `config` belongs to."""
+    module, network_name, _ = ARCHITECTURES[architecture_of(config)]
+    return getattr(import_module(module), network_name)(config)

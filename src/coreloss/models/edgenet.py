@@ -23,13 +23,15 @@ MARGIN = 32
 
 @dataclass(frozen=True)
 class EdgeNetConfig:
-    """Sizes of an EdgeNet.
+    """Sizes of an EdgeNet; `edgenet_medium` is the larger of the two that are used.
 
-    channels : width of the convolutional stem; blocks : residual blocks in it
-    dim : width of an edge token; heads, layers : of the attention between tokens
+    width : multiplies `channels` and `dim`
+    channels : of the convolutional stem; blocks : residual blocks in it
+    dim : of an edge token; heads, layers : of the attention between tokens
     offsets_ev : where a token looks, relative to the onset
     """
 
+    width: float = 1.0
     channels: int = 32
     blocks: int = 2
     kernel: int = 5
@@ -43,8 +45,23 @@ class EdgeNetConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "offsets_ev", tuple(self.offsets_ev))
+        if not 0 < self.width <= 16:
+            raise ValueError(f"width = {self.width} must be above 0 and at most 16")
         if self.dim % self.heads:
             raise ValueError(f"dim = {self.dim} must be a multiple of heads = {self.heads}")
+
+    @property
+    def scaled(self) -> tuple[int, int]:
+        """Channels and dim after `width`; dim a multiple of heads."""
+        return (
+            max(round(self.width * self.channels), 1),
+            max(round(self.width * self.dim / self.heads), 1) * self.heads,
+        )
+
+
+def edgenet_medium() -> EdgeNetConfig:
+    """Ten times the parameters of the small one."""
+    return EdgeNetConfig(channels=96, blocks=3, dim=160, heads=4, layers=4)
 
 
 @dataclass(frozen=True)
@@ -231,7 +248,7 @@ class EdgeNet(nn.Module):
         self.register_buffer("place", place, persistent=False)
 
         self.front = FrontEnd()
-        c, d = config.channels, config.dim
+        c, d = config.scaled
         self.stem = nn.Sequential(
             nn.Conv1d(self.front.n_channels, c, 7, stride=self.stride, padding=3, bias=False),
             nn.BatchNorm1d(c),

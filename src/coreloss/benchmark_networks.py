@@ -1,0 +1,260 @@
+"""The comparison of networks: which are trained, how, and how all of them are scored.
+
+Every network is scored by the same code on the same spectra. Threshold and temperature of each are
+fixed on simulated validation spectra; simulated test spectra, measured spectra and spectra of
+single elements follow without another choice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreloss.benchmark import SNR_EDGES, STREAM, observed_probability
+from coreloss.calibrate import fit_temperature, reliability, threshold_precision_equals_recall
+from coreloss.datasets import ExperimentalSet, experimental_set
+from coreloss.evaluate import (
+    average_precision,
+    bootstrap_intervals,
+    per_element,
+    scores,
+    scores_by_snr,
+)
+from coreloss.identify import Model
+from coreloss.materials import load_materials, query_table, split_materials
+from coreloss.models import config_of
+from coreloss.models.ensemble import Ensemble
+from coreloss.simulate import BLOCK, Batch, Simulator
+from coreloss.spectra import NetworkInput, normalise
+from coreloss.train import TrainConfig
+from coreloss.train_export import decisions
+from coreloss.train_losses import loss_mask
+
+ORDER = (
+    *(("edgenet", 0), ("unet", 0), ("vit", 0), ("mlp", 0), ("cnn", 0), ("resnet", 0), ("cct", 0)),
+    *(("cnn_bilstm", 0), ("unet", 1), ("vit", 1), ("unet", 2), ("edgenet", 1)),
+)
+"""Architectures and seeds, most important first."""
+REDUCED: dict[str, dict[str, Any]] = {
+    "edgenet": {},
+    "unet": {"width": 0.125},
+    "vit": {"width": 0.5, "heads": 2, "layers": 3},
+    "mlp": {"width": 0.25},
+    "cnn": {"width": 0.0625},
+    "resnet": {"width": 0.0625},
+    "cct": {"width": 0.25, "heads": 2, "layers": 3},
+    "cnn_bilstm": {"width": 0.5},
+}
+"""Sizes for a processor: tens of training spectra per second and core."""
+LEARNING_RATE = {"edgenet": 3e-3}
+"""Where it is not the 1e-3 of the paper."""
+ENSEMBLES = {
+    "paper's ensemble (3 U-Net, 2 ViT)": ("unet 0", "unet 1", "unet 2", "vit 0", "vit 1"),
+    "EdgeNet, two seeds": ("edgenet 0", "edgenet 1"),
+}
+QUALITIES = ("A", "AB")
+SNAPSHOTS = tuple(BLOCK * 2**k for k in range(1, 12))
+"""Spectra at which the averaged weights of every run are kept: equal numbers of spectra."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of the comparison, by name."""
+
+    name: str
+    config: TrainConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """What all networks are scored on."""
+
+    validation: Batch
+    test: Batch
+    measured: Mapping[str, ExperimentalSet]
+
+
+def runs(*, full: bool, cpu_minutes: float, materials: str, device: str = "cpu") -> tuple[Run, ...]:
+    """The trainings of the comparison, most important first.
+
+    All networks see one recipe, ours; "paper recipe" is the loss and schedule of the paper for its
+    U-Net. The `full` ones have the sizes and the number of spectra of the paper, for a GPU. The
+    others are reduced until a processor core trains on tens of spectra per second, and stop after
+    `cpu_minutes` each.
+    """
+    common: dict[str, Any] = {"materials": materials, "device": device, "snapshots": SNAPSHOTS}
+    common |= {"report_every": 8192, "validation_spectra": 512}
+    if full:
+        common |= {"spectra": 35 * 32_000, "batch_size": 512, "report_every": 32_768}
+    else:
+        common |= {"cpu_minutes": cpu_minutes, "batch_size": 64, "warmup": 100}
+    found = []
+    for name, seed in ORDER:
+        sizes = {} if full else REDUCED[name]
+        rate = LEARNING_RATE.get(name, 1e-3)
+        model = config_of(name, **sizes)
+        config = TrainConfig(model=model, learning_rate=rate, seed=seed, **common)
+        found.append(Run(f"{name} {seed}", config))
+    paper = {k: v for k, v in common.items() if k not in ("batch_size", "warmup", "report_every")}
+    model = config_of("unet", **({} if full else REDUCED["unet"]))
+    paper |= {"report_every": 32_768 if full else 8192}
+    found.append(Run("unet, paper recipe 0", TrainConfig.paper(model=model, **paper)))
+    return tuple(found)
+
+
+def load_sets(*, n_test: int, n_validation: int, directory: str | Path | None, seed: int = 0):
+    """Simulated validation and test spectra, and the measured ones of `directory`, if there is one.
+
+    No compound of the test is among those of training or validation.
+    """
+    materials = load_materials("embedded")
+    split = split_materials(materials, seed=0)
+    batches = [
+        Simulator(materials, query_table(materials, split[part]), seed=STREAM + seed).batch(0, n)
+        for part, n in (("validation", n_validation), ("test", n_test))
+    ]
+    measured = (
+        {} if directory is None else {q: experimental_set(directory, quality=q) for q in QUALITIES}
+    )
+    return Sets(*batches, measured)
+
+
+def decided(model: Model, validation: Batch) -> Model:
+    """The model with thresholds and temperature from these validation spectra."""
+    return replace(model, **decisions(model.network, validation))
+
+
+def ensemble(name: str, members: Sequence[Model], validation: Batch) -> Model:
+    """Mean of the members' calibrated probabilities, with a threshold of its own."""
+    network = Ensemble([member.network for member in members]).eval()
+    card = {
+        "architecture": "ensemble",
+        "members": [member.name for member in members],
+        "parameters": sum(member.card["parameters"] for member in members),
+    }
+    return decided(Model(name, network, card, 0.5, 0.1, 1.0), validation)
+
+
+def score(model: Model, sets: Sets, *, seed: int = 0) -> dict[str, Any]:
+    """All scores of one network, as plain numbers and lists.
+
+    Keys ``simulated``, ``simulated_visible`` (elements below the SNR limit neutral) and
+    ``measured_A``, ``measured_AB`` hold `Scores` at the threshold where precision equals recall on
+    validation data under the same convention, with intervals and calibration error. ``decisions``
+    says how often the three-way decisions of the card are right.
+    """
+    chance = observed_probability(model, _inputs(sets.validation))
+    present, observable = (_numpy(sets.validation, n) for n in ("present", "observable"))
+    visible = loss_mask(sets.validation).cpu().numpy()
+    at_all = threshold_precision_equals_recall(present, chance, counted=observable)
+    at_visible = threshold_precision_equals_recall(present, chance, counted=visible)
+
+    chance = observed_probability(model, _inputs(sets.test))
+    present, observable = (_numpy(sets.test, n) for n in ("present", "observable"))
+    visible = loss_mask(sets.test).cpu().numpy()
+    labels = present, chance
+    bins = scores_by_snr(
+        *labels, _numpy(sets.test, "snr"), snr_edges=SNR_EDGES, threshold=at_visible,
+        counted=observable,
+    )  # fmt: skip
+    elements = per_element(*labels, threshold=at_visible, counted=visible)
+    found = {
+        "model": model.name,
+        "parameters": model.card["parameters"],
+        "temperature": model.temperature,
+        "simulated": _part(labels, observable, at_all, seed),
+        "simulated_visible": _part(labels, visible, at_visible, seed),
+        "by_snr": [part.to_dict() for part in bins],
+        "f1_by_element": elements.f1.round(4).tolist(),
+        "support_by_element": elements.support.tolist(),
+        "decisions": {"simulated": decision_rates(model, *labels, counted=visible)},
+    }
+    for quality, measured in sets.measured.items():
+        labels = measured.present.numpy(), observed_probability(model, measured.inputs)
+        counted = measured.counted.numpy()
+        part = _part(labels, counted, at_visible, seed)
+        part |= _domain_temperature(labels, counted, [r.id for r in measured.records])
+        found[f"measured_{quality}"] = part
+        found["decisions"][f"measured_{quality}"] = decision_rates(model, *labels, counted=counted)
+    return found
+
+
+def decision_rates(model: Model, present, probability, *, counted) -> dict[str, float]:
+    """How the decisions present, undetermined and absent turn out, as shares.
+
+    ``wrong_of_present`` : false among the elements called present; ``missed`` : called absent among
+    those that are there; ``undetermined`` : among those that are there; ``open`` : undetermined
+    elements per spectrum that are not there.
+    """
+    named = (probability >= model.present_threshold) & counted
+    absent = (probability < model.absent_threshold) & counted
+    there = present & counted
+    between = counted & ~named & ~absent
+    return {
+        "wrong_of_present": float((named & ~present).sum() / max(named.sum(), 1)),
+        "missed": float((absent & there).sum() / max(there.sum(), 1)),
+        "undetermined": float((between & there).sum() / max(there.sum(), 1)),
+        "open": float((between & ~present).sum() / len(present)),
+    }
+
+
+def read_results(path: str | Path) -> dict[str, Any]:
+    """The file that `bench_networks.py score` writes; ValueError when it is missing."""
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file; run tests/benchmarks/bench_networks.py")
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def _part(labels, counted, threshold: float, seed: int) -> dict[str, Any]:
+    generator = np.random.default_rng(seed)
+    found = scores(*labels, threshold=threshold, subset="", counted=counted).to_dict()
+    del found["subset"]
+    limits = bootstrap_intervals(*labels, threshold=threshold, generator=generator, counted=counted)
+    diagram = reliability(*labels, counted=counted)
+    found["average_precision_micro"] = average_precision(*labels, counted=counted, average="micro")
+    found["intervals"] = {name: list(pair) for name, pair in limits.items()}
+    found["ece"] = diagram.ece
+    found["reliability"] = {
+        "mean_probability": _or_none(diagram.mean_probability),
+        "observed_share": _or_none(diagram.observed_share),
+        "count": diagram.count.tolist(),
+    }
+    return found
+
+
+def _domain_temperature(labels, counted, names: Sequence[str]) -> dict[str, float]:
+    """Temperature of measured spectra, and the calibration error with it, both cross-validated.
+
+    Two halves by source (the first part of a file's name), each calibrated with the temperature of
+    the other.
+    """
+    present, probability = labels
+    logits = np.log(probability.clip(1e-9, 1 - 1e-9) / (1 - probability.clip(1e-9, 1 - 1e-9)))
+    source = np.array([name.split("_")[0] for name in names])
+    half = np.isin(source, sorted(set(source))[::2])
+    cooled = probability.copy()
+    for own, other in ((half, ~half), (~half, half)):
+        if counted[own].any() and counted[other].any():
+            t = fit_temperature(logits[other], present[other], counted=counted[other])
+            cooled[own] = 1 / (1 + np.exp(-logits[own] / t))
+    return {
+        "temperature": fit_temperature(logits, present, counted=counted),
+        "ece_cross_validated": reliability(present, cooled, counted=counted).ece,
+    }
+
+
+def _inputs(batch: Batch) -> NetworkInput:
+    return NetworkInput(normalise(batch.counts, batch.mask), batch.mask)
+
+
+def _numpy(batch: Batch, name: str) -> np.ndarray:
+    return getattr(batch, name).cpu().numpy()
+
+
+def _or_none(values: np.ndarray) -> list:
+    return [None if np.isnan(value) else float(value) for value in values]

@@ -1,0 +1,129 @@
+"""What leaves a training run: scores, thresholds, weights and the card that describes them."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from coreloss.calibrate import (
+    fit_temperature,
+    threshold_for_miss_rate,
+    threshold_for_precision,
+    threshold_precision_equals_recall,
+)
+from coreloss.evaluate import average_precision, scores
+from coreloss.files import replacing, source_commit
+from coreloss.models import architecture_of
+from coreloss.simulate import Batch
+from coreloss.spectra import normalise
+from coreloss.train_losses import loss_mask
+
+MAX_BYTES = 16_000_000
+
+
+def predict(model: torch.nn.Module, spectrum, mask, *, batch_size: int = 256) -> torch.Tensor:
+    """Logits of many spectra, (n, 80) on the CPU; the model is put in evaluation mode."""
+    model.eval()
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        parts = [
+            model(x.to(device), m.to(device)).float().cpu()
+            for x, m in zip(spectrum.split(batch_size), mask.split(batch_size), strict=True)
+        ]
+    return torch.cat(parts)
+
+
+def validate(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
+    """Scores on a simulated batch, visible elements only and in the paper's convention (all)."""
+    logits = predict(model, normalise(batch.counts, batch.mask), batch.mask)
+    probability = logits.double().sigmoid().numpy()
+    present = batch.present.cpu().numpy()
+    result = {}
+    for name, counted in (("visible", loss_mask(batch)), ("all", batch.observable)):
+        counted = counted.cpu().numpy()
+        threshold = threshold_precision_equals_recall(present, probability, counted=counted)
+        score = scores(present, probability, threshold=threshold, subset=name, counted=counted)
+        result |= {
+            f"f1_{name}": score.f1,
+            f"exact_match_{name}": score.exact_match_ratio,
+            f"threshold_{name}": threshold,
+        }
+    result["average_precision"] = average_precision(
+        present, probability, counted=loss_mask(batch).cpu().numpy()
+    )
+    return result
+
+
+def decisions(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
+    """Temperature and thresholds, fixed on simulated validation spectra only.
+
+    Present from where 95 % of the names are right, absent below the probability that loses 2 % of
+    the visible elements; undetermined between the two. A false name costs its reader more than an
+    "undetermined".
+    """
+    counted = loss_mask(batch).cpu().numpy()
+    present = batch.present.cpu().numpy()
+    logits = predict(model, normalise(batch.counts, batch.mask), batch.mask).double()
+    temperature = fit_temperature(logits.numpy(), present, counted=counted)
+    probability = (logits / temperature).sigmoid().numpy()
+    threshold = threshold_for_precision(present, probability, precision=0.95, counted=counted)
+    absent = threshold_for_miss_rate(present, probability, miss_rate=0.02, counted=counted)
+    return {
+        "present_threshold": round(threshold, 3),
+        "absent_threshold": round(min(absent, threshold), 3),
+        "temperature": temperature,
+    }
+
+
+def write_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Write weights, in half precision where single precision would need more than 16 MB."""
+    size = sum(value.numel() * value.element_size() for value in weights.values())
+    half = size > MAX_BYTES
+    tensors = {
+        name: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
+        for name, value in weights.items()
+    }
+    with replacing(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def write_card(
+    model: torch.nn.Module,
+    *,
+    training: dict,
+    row: dict,
+    validation: Batch,
+    origin: dict,
+    path: Path,
+) -> None:
+    """Write what `identify.load_model` reads beside the weights of `model`."""
+    card = {
+        "architecture": architecture_of(model.config),
+        "config": asdict(model.config),
+        "parameters": sum(value.numel() for value in model.parameters()),
+        **decisions(model, validation),
+        "validation": {k: v for k, v in row.items() if v == v},  # a run of 0 steps has no loss
+        "training": training,
+        "provenance": origin,
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n")
+
+
+def provenance(device: str) -> dict[str, str]:
+    """Versions, commit and device for a record that may be read years later.
+
+    A commit ends in ``+`` where tracked files of the package differed from it.
+    """
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
+    return {
+        "commit": source_commit(),
+        "device": f"{device} ({name}, {torch.get_num_threads()} threads)",
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
