@@ -1,8 +1,11 @@
 """Where in a spectrum the evidence of a network for one element lies: integrated gradients.
 
-The attribution of channel i is ``(x_i - b_i) times the mean of df/dx_i`` on the straight way from a
+The attribution of channel i is ``x_i - b_i`` times the mean of df/dx_i on the straight way from a
 baseline b to the spectrum x, with f the logit of the element (Sundararajan, Taly and Yan, Proc.
-34th Int. Conf. Mach. Learn. (2017) 3319, eq. 1). It adds up to ``f(x) - f(b)`` (their "completeness").
+34th Int. Conf. Mach. Learn. (2017) 3319, eq. 1). It adds up to ``f(x) - f(b)`` (completeness).
+
+A network that takes differences between channels gives them large parts of opposite sign wherever
+spectrum and baseline differ; sums over some channels say more than each of them.
 """
 
 from __future__ import annotations
@@ -121,7 +124,8 @@ def share_near_onset(
     signed, mask = np.asarray(attribution, float), np.asarray(mask, bool)
     if signed.shape != (N_CHANNELS,) or mask.shape != signed.shape:
         raise ValueError(
-            f"attribution has shape {signed.shape} and mask {mask.shape}; needed ({N_CHANNELS},) each"
+            f"attribution has shape {signed.shape} and mask {mask.shape}; "
+            f"needed ({N_CHANNELS},) each"
         )
     if before_ev < 0 or after_ev < 0:
         raise ValueError(f"before_ev = {before_ev:g}, after_ev = {after_ev:g}; allowed: 0 or more")
@@ -148,7 +152,7 @@ def onsets_inside(element: str, mask) -> tuple[float, ...]:
 
 
 def _line_through_ends(energy_ev: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Power law through the mean of the first and of the last channels, straight if it has to be."""
+    """Power law through the means of the first and the last channels, a straight line if <= 0."""
     n = min(_ENDS, len(values) // 2)
     first, last = values[:n].mean(), values[-n:].mean()
     if min(first, last) > 0:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from coreloss.benchmark_confusion import confused_pairs, onset_distance_ev, scores_by_distance
-from coreloss.edges import ELEMENTS
+from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.evaluate import Scores
 from coreloss.plot import BLACK, BLUE, COLOURS, GREY, ORANGE, RED
 
 MARKERS = "os^Dv<>P"
-ATTRIBUTION_BINS = 300
+ATTRIBUTION_BINS = 150
 _BAND = 0.1  # of the height of the Axes
 
 
@@ -51,12 +51,13 @@ def plot_confusion_matrix(rates, ax, *, value_label: str = "Share of spectra"):
 
 
 def plot_confusion_against_distance(
-    rates, ax, *, observable=None, nuisance: bool = False, n_named: int = 6
+    rates, ax, *, observable=None, nuisance: bool = False, n_named: int = 8
 ):
     """Rates of pairs of different elements over the distance of their edges, and binned means.
 
     Arguments as for `benchmark_confusion.scores_by_distance`. Pairs that never occurred count in
-    the means only; the ``n_named`` most frequent ones are named, "true as predicted".
+    the means only, and ranges without any confusion are left out. The ``n_named`` pairs with the
+    highest rates are named, "true as predicted", where there is room.
     """
     rates = np.asarray(rates, float)[:, : len(ELEMENTS)]
     distance = onset_distance_ev(nuisance=nuisance)
@@ -69,19 +70,33 @@ def plot_confusion_against_distance(
     bins = [one for one in bins if one.rate > 0]
     for i, one in enumerate(bins):
         label = "mean of all pairs in the range" if i == 0 else None
-        ax.plot([one.low_ev, one.high_ev], [one.rate] * 2, color=BLUE, lw=2.5, label=label)
-    for pair in confused_pairs(shown, n_named, nuisance=nuisance):
-        name = f"{pair.true} as {pair.predicted}"
-        at = (pair.distance_ev, pair.rate)
-        ax.annotate(name, at, xytext=(4, 3), textcoords="offset points", fontsize="x-small")
+        ax.plot([one.low_ev, one.high_ev], [one.rate / 2] * 2, color=BLUE, lw=2.5, label=label)
     ax.set_xscale("symlog", linthresh=1.0)
     ax.set_xticks([0, 1, 10, 100, 1000], ["0", "1", "10", "100", "1000"])
     ax.set_yscale("log")
-    ax.set_xlim(-0.1, 3100)
+    lowest = min((one.rate for one in bins), default=1e-3)
+    ax.set(xlim=(-0.1, 3100), ylim=(lowest / 3, 2.0))
+    named = confused_pairs(rates, n_named, nuisance=nuisance)
+    places = [(pair.distance_ev, shown[_indices(pair)]) for pair in named]
+    _name_points(ax, places, [f"{pair.true} as {pair.predicted}" for pair in named])
     ax.set_xlabel("Distance of the closest edges (eV)")
     ax.set_ylabel("Rate of confusion")
-    ax.legend(frameon=False, loc="upper right", fontsize="small")
+    ax.legend(frameon=False, fontsize="small", loc="lower left")
     return ax
+
+
+def _indices(pair) -> tuple[int, int]:
+    return ELEMENT_INDEX[pair.true], ELEMENT_INDEX[pair.predicted]
+
+
+def _name_points(ax, places, names: Sequence[str]) -> None:
+    """Names right of points; one that would run into an earlier name is left out."""
+    taken = []
+    for place, name in zip(places, names, strict=True):
+        x, y = ax.transData.transform(place) * 72 / ax.figure.dpi
+        if all(abs(x - other[0]) > 48 or abs(y - other[1]) > 9 for other in taken):
+            taken.append((x, y))
+            ax.annotate(name, place, xytext=(4, 2), textcoords="offset points", fontsize="x-small")
 
 
 def plot_training_curves(
@@ -97,9 +112,14 @@ def plot_training_curves(
 
     `plot_networks.plot_runs` is the same for up to eight runs over spectra.
     """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     for i, (name, log) in enumerate(logs.items()):
         ax.plot(log[x], log[column], color=_colour(i), ls=_line(i), lw=1.3, label=name)
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
@@ -171,7 +191,7 @@ def plot_snr(
 def plot_attribution(energy_ev, counts, attribution, onsets_ev: Mapping[str, float], ax):
     """A spectrum (n,) above a band that shows where a logit comes from: red for, blue against.
 
-    ``attribution`` (n,) is summed over some 300 bins, which show what single channels of opposite
+    ``attribution`` (n,) is summed over some 150 bins, which show what single channels of opposite
     sign leave; ``onsets_ev`` has named energies.
     """
     energy_ev, counts, attribution = (
@@ -188,6 +208,7 @@ def plot_attribution(energy_ev, counts, attribution, onsets_ev: Mapping[str, flo
         low, high = np.log(max(positive.min(), positive.max() / 1e4)), np.log(positive.max())
         ax.set_ylim(np.exp(low - 0.25 * (high - low)), np.exp(high + 0.15 * (high - low)))
     else:
+        ax.axhline(0, color=GREY, lw=0.5)
         low, high = counts.min(), counts.max()
         ax.set_ylim(low - 0.25 * (high - low), high + 0.15 * (high - low))
     scale = max(np.abs(summed).max(), 1e-12)
@@ -195,7 +216,7 @@ def plot_attribution(energy_ev, counts, attribution, onsets_ev: Mapping[str, flo
         limits, [0, _BAND], summed[None], transform=ax.get_xaxis_transform(),
         cmap="RdBu_r", vmin=-scale, vmax=scale, rasterized=True,
     )  # fmt: skip
-    ax.axhline(_BAND, color=GREY, lw=0.5, transform=ax.transAxes)
+    ax.plot([0, 1], [_BAND, _BAND], color=GREY, lw=0.5, transform=ax.transAxes)
     ax.set_xlim(energy_ev[0], energy_ev[-1])
     for name, onset_ev in onsets_ev.items():
         ax.axvline(onset_ev, color=ORANGE, lw=1)

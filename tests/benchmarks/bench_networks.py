@@ -103,3 +103,7 @@ def _row(model, sets, single) -> dict:
     row["confused_pairs"] = [vars(pair) for pair in confused_pairs(rates, 12)]
     row["confusion"] = np.round(rates, 3).tolist()
     return row
+
+
+if __name__ == "__main__":
+    main()
