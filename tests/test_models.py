@@ -116,6 +116,14 @@ def test_only_measured_channels_and_ratios_count(name):
     assert empty.isfinite().all()
 
 
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_logits_are_float32_under_autocast(name):
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = small(name).eval()(*batch(2))
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()
+
+
 def test_paper_input():
     spectrum = torch.tensor([[8.0, 1.0, 2.0, -1.0], [3.0, -2.0, -4.0, -1.0]])
     mask = torch.tensor([[False, True, True, True]]).repeat(2, 1)

@@ -18,7 +18,7 @@ from coreloss.models import build, config_of
 from coreloss.spectra import NetworkInput, Spectrum, preprocess
 
 DEFAULT_MODEL = "edgenet-small"
-BATCH = 256
+BATCH = 96  # more does not fit into the caches of a processor
 
 LOW_LOSS_EV = 30.0
 ZERO_LOSS_EV = 10.0
@@ -291,21 +291,24 @@ def _warnings(
         common.append(f"the window is only {high - low:g} eV wide: background and edges look alike")
     if not observable.any():
         common.append(f"no identifying edge lies inside {low:g}..{high:g} eV")
-    return tuple(
-        (*common, *_count_warnings(row, spectrum.dispersion_ev)) for row in spectrum.counts
-    )
+    each = _count_warnings(spectrum.counts, spectrum.dispersion_ev)
+    return tuple((*common, *found) for found in each)
 
 
-def _count_warnings(counts: np.ndarray, dispersion_ev: float) -> list[str]:
-    found = []
-    per_ev = float(np.median(counts)) / dispersion_ev
-    whole = np.allclose(counts, np.rint(counts), atol=1e-6)
-    negative = float(np.mean(counts < 0))
-    if negative > 0.01:
-        found.append(
-            f"{negative:.0%} of the channels are negative: the background was probably removed, "
-            "networks expect it"
+def _count_warnings(counts: np.ndarray, dispersion_ev: float) -> list[tuple[str, ...]]:
+    """Warnings of every spectrum of ``counts`` (m, n)."""
+    negative = (counts < 0).mean(axis=1)
+    whole = (np.abs(counts - np.rint(counts)) <= 1e-6).all(axis=1)
+    per_ev = np.full(len(counts), np.inf)
+    per_ev[whole] = np.median(counts[whole], axis=1) / dispersion_ev
+    found: list[tuple[str, ...]] = [()] * len(counts)
+    for row in np.flatnonzero(per_ev < FEW_COUNTS_PER_EV):
+        found[row] = (
+            f"only {per_ev[row]:.3g} counts per eV: weak edges drown in the counting noise",
         )
-    elif whole and per_ev < FEW_COUNTS_PER_EV:
-        found.append(f"only {per_ev:.3g} counts per eV: weak edges drown in the counting noise")
+    for row in np.flatnonzero(negative > 0.01):
+        found[row] = (
+            f"{negative[row]:.0%} of the channels are negative: the background was probably"
+            " removed, networks expect it",
+        )
     return found

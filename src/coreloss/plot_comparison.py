@@ -70,7 +70,7 @@ def plot_confusion_against_distance(
     bins = [one for one in bins if one.rate > 0]
     for i, one in enumerate(bins):
         label = "mean of all pairs in the range" if i == 0 else None
-        ax.plot([one.low_ev, one.high_ev], [one.rate / 2] * 2, color=BLUE, lw=2.5, label=label)
+        ax.plot([one.low_ev, one.high_ev], [one.rate] * 2, color=BLUE, lw=2.5, label=label)
     ax.set_xscale("symlog", linthresh=1.0)
     ax.set_xticks([0, 1, 10, 100, 1000], ["0", "1", "10", "100", "1000"])
     ax.set_yscale("log")

@@ -15,19 +15,23 @@ import argparse
 import csv
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from coreloss import benchmark_networks as networks
 from coreloss.benchmark_confusion import confused_pairs, confusion, single_element_batch
 from coreloss.datasets import data_dir
 from coreloss.files import replacing
 from coreloss.identify import load_model
+from coreloss.models import build
 from coreloss.train import LOG, train
 from coreloss.train_export import provenance
 
+PARTS = ("simulated", "measured")
 RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
 
 
@@ -67,21 +71,20 @@ def train_all(args: argparse.Namespace) -> None:
 
 
 def score_all(args: argparse.Namespace) -> None:
-    sets = networks.load_sets(n_test=args.test, n_validation=4096, directory=data_dir())
+    sets = networks.load_sets(n_test=args.test, n_validation=args.test, directory=data_dir())
     single = single_element_batch(max(args.test // 128, 4), seed=0)
     folders = sorted(card.parent for card in args.folder.glob("*/card.json"))
-    models, rows, curves = {}, [], {}
+    models, rows, snapshots, curves = {}, [], [], {}
     for folder in [*folders, *args.ours]:
-        models[folder.name] = model = networks.decided(load_model(str(folder)), sets.validation)
+        model = replace(load_model(str(folder)), name=folder.name)
+        models[model.name] = model = networks.decided(model, sets.validation)
         rows.append(_row(model, sets, single) | _training(folder))
-        curves[folder.name] = _log(folder / LOG)
-        print(_line(rows[-1]), flush=True)
-        for snapshot in sorted(folder.glob("snapshot-*.safetensors"), key=_spectra_of):
-            rows.append(_snapshot(folder, snapshot, sets))
-    for name, members in networks.ensembles(models).items():
-        model = networks.ensemble(name, [models[m] for m in members], sets.validation)
-        rows.append(_row(model, sets, single) | {"members": list(members)})
-        print(_line(rows[-1]), flush=True)
+        curves[model.name] = _log(folder / LOG)
+        snapshots += [_snapshot(model, path, sets) for path in _snapshots(folder)]
+    for name, members in networks.ENSEMBLES.items():
+        if set(members) <= set(models):
+            model = networks.ensemble(name, [models[m] for m in members], sets.validation)
+            rows.append(_row(model, sets, single) | {"members": list(members)})
     found = {
         "sets": {
             "test": len(sets.test),
@@ -90,19 +93,64 @@ def score_all(args: argparse.Namespace) -> None:
             **{f"measured_{quality}": len(m) for quality, m in sets.measured.items()},
         },
         "networks": rows,
+        "snapshots": snapshots,
         "curves": curves,
         "provenance": provenance("cpu"),
     }
     with replacing(args.out / "networks.json") as path:
-        path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(found, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _row(model, sets, single) -> dict:
     row = networks.score(model, sets)
-    rates = confusion(model, single)
-    row["confused_pairs"] = [vars(pair) for pair in confused_pairs(rates, 12)]
-    row["confusion"] = np.round(rates, 3).tolist()
+    found = confusion(model, single)
+    row["confused_pairs"] = [vars(pair) for pair in confused_pairs(found.rates, 12, nuisance=True)]
+    row["confusion"] = np.round(found.rates, 3).tolist()
+    parts = ("simulated", "simulated_visible", "measured_A", "measured_AB")
+    said = [f"{k} {row[k]['f1']:.3f}/{row[k]['exact_match_ratio']:.3f}" for k in parts if k in row]
+    print(f"{model.name}: F1/EMR {', '.join(said)}", flush=True)
     return row
+
+
+def _training(folder: Path) -> dict:
+    """What the card and the log say about the training of a network."""
+    card, last = json.loads((folder / "card.json").read_text()), _log(folder / LOG)
+    return {
+        "architecture": card["architecture"],
+        "config": card["config"],
+        "spectra": last["spectra"][-1],
+        "cpu_minutes": last["cpu_minutes"][-1],
+        "recipe": card["training"]["loss"],
+        "seed": card["training"]["seed"],
+        "commit": card["provenance"]["commit"],
+    }
+
+
+def _snapshot(model, path: Path, sets) -> dict:
+    """Scores of the weights that a network had after fewer spectra."""
+    network = build(model.network.config)
+    network.load_state_dict(load_file(path))
+    early = networks.decided(replace(model, network=network.eval()), sets.validation)
+    found = networks.score(early, sets)
+    keep = ("f1", "exact_match_ratio", "average_precision")
+    scores = {k: {n: v[n] for n in keep} for k, v in found.items() if k.startswith(PARTS)}
+    return {"model": model.name, "spectra": _spectra_of(path)} | scores
+
+
+def _snapshots(folder: Path) -> list[Path]:
+    """Those of `benchmark_networks.SNAPSHOTS` that are scored: every second one."""
+    kept = sorted(folder.glob("snapshot-*.safetensors"), key=_spectra_of)
+    return [path for path in kept if _spectra_of(path) in networks.SNAPSHOTS[1::2]]
+
+
+def _spectra_of(path: Path) -> int:
+    return int(path.stem.removeprefix("snapshot-"))
+
+
+def _log(path: Path) -> dict[str, list[float]]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]}
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from coreloss.axis import N_CHANNELS
 from coreloss.models.heads import (
     KERNEL,
     TRANSFORMER_HEADS,
+    Output,
     check_sizes,
     he_normal,
-    output,
     paper_input,
     scaled,
 )
@@ -64,7 +64,7 @@ class CCT(nn.Module):
             n_tokens = (n_tokens - KERNEL + 1) // 2
         self.tokenizer = nn.Sequential(*layers).apply(he_normal)
         self.encoder = Encoder(config, n_tokens=n_tokens, dim=dim, key=KEY)
-        self.output = output(self.encoder.n_features)
+        self.output = Output(self.encoder.n_features)
 
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""

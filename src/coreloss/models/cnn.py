@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from coreloss.axis import N_CHANNELS
-from coreloss.models.heads import SameConv, check_sizes, he_normal, output, paper_input, scaled
+from coreloss.models.heads import Output, SameConv, check_sizes, he_normal, paper_input, scaled
 
 STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 """Channels of the convolutions between poolings: configuration A of Simonyan and Zisserman,
@@ -60,7 +60,7 @@ class CNN(nn.Module):
             nn.ReLU(),
         )
         self.apply(he_normal)
-        self.output = output(dense)
+        self.output = Output(dense)
 
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""

@@ -17,10 +17,10 @@ from torch import nn
 
 from coreloss.axis import N_CHANNELS
 from coreloss.models.heads import (
+    Output,
     SameConv,
     check_sizes,
     he_normal,
-    output,
     paper_input,
     scaled,
 )
@@ -70,7 +70,7 @@ class CNNBiLSTM(nn.Module):
             nn.Dropout(config.dropout),
         )
         self.apply(he_normal)
-        self.output = output(dense)
+        self.output = Output(dense)
 
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""

@@ -102,11 +102,16 @@ class Head(nn.Module):
         return (x * weight).sum(2)  # (B, c)
 
 
-def output(n_features: int) -> nn.Linear:
-    """Last layer: (B, n_features) to the logits of the 80 elements, (B, 80)."""
-    layer = nn.Linear(n_features, len(ELEMENTS))
-    nn.init.constant_(layer.bias, RARE)
-    return layer
+class Output(nn.Linear):
+    """Last layer: (B, n_features) to the logits of the 80 elements, (B, 80), always in float32."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__(n_features, len(ELEMENTS))
+        nn.init.constant_(self.bias, RARE)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
 
 
 def he_normal(module: nn.Module) -> None:

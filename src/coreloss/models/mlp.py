@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from coreloss.axis import N_CHANNELS
-from coreloss.models.heads import check_sizes, he_normal, output, paper_input, scaled
+from coreloss.models.heads import Output, check_sizes, he_normal, paper_input, scaled
 
 HIDDEN = (6144, 3072, 3072, 1536, 1536, 768, 384)
 
@@ -53,7 +53,7 @@ class MLP(nn.Module):
         sizes = [scaled(n, config.width, 8) for n in HIDDEN]
         self.hidden = dense_stack([N_CHANNELS, *sizes], config.dropout)
         self.apply(he_normal)
-        self.output = output(sizes[-1])
+        self.output = Output(sizes[-1])
 
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""

@@ -12,10 +12,10 @@ from coreloss.axis import N_CHANNELS
 from coreloss.models.heads import (
     CONVOLUTIONAL_HEADS,
     Head,
+    Output,
     SameConv,
     check_sizes,
     he_normal,
-    output,
     paper_input,
     scaled,
 )
@@ -85,7 +85,7 @@ class ResNet(nn.Module):
         self.head = Head(config.head, channels, length)
         self.dropout = nn.Dropout(config.dropout)
         self.apply(he_normal)
-        self.output = output(self.head.n_features)
+        self.output = Output(self.head.n_features)
 
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""

@@ -13,10 +13,10 @@ from coreloss.axis import N_CHANNELS
 from coreloss.models.heads import (
     CONVOLUTIONAL_HEADS,
     Head,
+    Output,
     SameConv,
     check_sizes,
     he_normal,
-    output,
     paper_input,
     scaled,
 )
@@ -81,7 +81,7 @@ class UNet(nn.Module):
         dense = [scaled(n, config.width, 8) for n in DENSE]
         self.dense = dense_stack([self.head.n_features, *dense], config.dropout)
         self.apply(he_normal)
-        self.output = output(dense[-1])
+        self.output = Output(dense[-1])
 
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""

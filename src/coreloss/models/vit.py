@@ -13,8 +13,8 @@ from coreloss.axis import N_CHANNELS
 from coreloss.models.heads import (
     TRANSFORMER_HEADS,
     Head,
+    Output,
     check_sizes,
-    output,
     paper_input,
     scaled,
 )
@@ -122,7 +122,7 @@ class ViT(nn.Module):
         for n_in, n_out in pairwise(sizes):
             layers += [nn.Dropout(config.dropout), nn.Linear(n_in, n_out), nn.GELU()]
         self.dense = nn.Sequential(*layers)
-        self.output = output(sizes[-1])
+        self.output = Output(sizes[-1])
 
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
