@@ -16,7 +16,12 @@ from typing import Any
 import numpy as np
 
 from coreloss.benchmark import SNR_EDGES, STREAM, observed_probability
-from coreloss.calibrate import fit_temperature, reliability, threshold_precision_equals_recall
+from coreloss.calibrate import (
+    Reliability,
+    fit_temperature,
+    reliability,
+    threshold_precision_equals_recall,
+)
 from coreloss.datasets import ExperimentalSet, experimental_set
 from coreloss.evaluate import (
     average_precision,
@@ -208,6 +213,14 @@ def read_results(path: str | Path) -> dict[str, Any]:
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file; run tests/benchmarks/bench_networks.py")
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def reliability_of(part: Mapping[str, Any]) -> Reliability:
+    """Reliability diagram of one part of a stored row."""
+    stored = part["reliability"]
+    mean, share = (np.array(stored[k], float) for k in ("mean_probability", "observed_share"))
+    edges = np.linspace(0, 1, len(mean) + 1)
+    return Reliability(edges, mean, share, np.array(stored["count"]), part["ece"])
 
 
 def _part(labels, counted, threshold: float, seed: int) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def score_all(args: argparse.Namespace) -> None:
             "test": len(sets.test),
             "validation": len(sets.validation),
             "single": len(single),
-            **{f"measured_{quality}": len(m) for quality, m in sets.measured.items()},
+            **{f"measured_{quality}": len(m.records) for quality, m in sets.measured.items()},
         },
         "networks": rows,
         "snapshots": snapshots,
