@@ -14,6 +14,7 @@ from coreloss import cli
 from coreloss.datasets import data_dir
 from coreloss.edges import ELEMENTS
 from coreloss.identify import Model, shipped_models
+from coreloss.models.unet import UNetConfig
 
 matplotlib.use("Agg")
 
@@ -367,6 +368,9 @@ def test_summary_of_the_shipped_gos_tables(run):
         ("gos", "fetch", "nonsense"),
         ("train", "run", "--spectra", 3),
         ("train", "run", "--materials", "nothing.csv"),
+        ("train", "run", "--architecture", "lenet"),
+        ("train", "run", "--recipe", "best"),
+        ("train", "run", "--architecture", "unet", "--width", -1),
         ("simulate", "set.h5", "--n", 0),
         ("simulate", "set.h5", "--n", 5, "--split", "all"),
         ("materials", "nothing.csv", "out.csv"),
@@ -382,17 +386,20 @@ def test_bad_arguments_of_the_other_commands(run, tmp_path, monkeypatch, argumen
 def test_train_hands_its_options_over(run, tmp_path, monkeypatch):
     seen = {}
 
-    def train(config, *, out_dir, resume):
-        seen.update(config=config, out_dir=out_dir, resume=resume)
+    def train(config, *, out_dir, resume, pause_after_s):
+        seen.update(config=config, out_dir=out_dir, resume=resume, pause=pause_after_s)
         return out_dir
 
     monkeypatch.setattr("coreloss.train.train", train)
     options = ("--spectra", 2048, "--minutes", 5, "--seed", 7, "--learning-rate", 1e-3, "--fresh")
+    options += ("--architecture", "unet", "--width", 0.25, "--recipe", "paper", "--pause-after", 2)
     code, out, _ = run("train", tmp_path / "run", *options)
     assert (code, out) == (0, f"{tmp_path / 'run'}\n")
     config = seen["config"]
     assert (config.spectra, config.minutes, config.seed) == (2048, 5, 7)
     assert config.learning_rate == 1e-3
+    assert (config.model, config.loss) == (UNetConfig(width=0.25), "bce_soft_f1")
+    assert (config.batch_size, config.schedule, seen["pause"]) == (32, "plateau", 120)
     assert (seen["out_dir"], seen["resume"]) == (tmp_path / "run", False)
 
 
