@@ -44,7 +44,8 @@ class TrainConfig:
     spectra : length of the learning-rate schedule in simulated spectra, of all processes
     minutes, cpu_minutes : stop and finish the schedule by this much time of training, if given, on
         the wall or of the processor
-    batch_size : spectra per step and process; divides `simulate.BLOCK`
+    batch_size : spectra per step and process; divides `block_size`
+    block_size : spectra that are simulated together, see `simulate.Simulator`; thousands on a GPU
     loss : 'masked_bce' or 'bce_soft_f1', see `train_losses`
     learning_rate : after `warmup` steps; AdamW, which is Adam without `weight_decay`
     schedule : 'cosine' falls to 2 % of the learning rate at the end; 'plateau' halves it whenever
@@ -63,6 +64,7 @@ class TrainConfig:
     minutes: float | None = None
     cpu_minutes: float | None = None
     batch_size: int = 128
+    block_size: int = BLOCK
     loss: str = "masked_bce"
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
@@ -82,12 +84,16 @@ class TrainConfig:
     settings: SimulationSettings = field(default_factory=SimulationSettings)
 
     def __post_init__(self) -> None:
-        if BLOCK % self.batch_size:
-            raise ValueError(f"batch_size = {self.batch_size} must divide {BLOCK}; try 64 or 128")
+        if self.batch_size < 1 or self.block_size % self.batch_size:
+            raise ValueError(
+                f"batch_size = {self.batch_size} must divide {self.block_size}; try 64 or 128"
+            )
         for name in ("spectra", "report_every"):
-            if getattr(self, name) < BLOCK:
+            if getattr(self, name) < self.block_size:
                 value = getattr(self, name)
-                raise ValueError(f"{name} = {value} must be at least one block of {BLOCK}")
+                raise ValueError(
+                    f"{name} = {value} must be at least one block of {self.block_size}"
+                )
         for name in ("minutes", "cpu_minutes", "learning_rate"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -119,6 +125,7 @@ def simulators(config: TrainConfig) -> tuple[Simulator, Simulator]:
             settings=config.settings,
             seed=2 * config.seed + number,
             device=config.device,
+            block_size=config.block_size,
         )
         for number, name in enumerate(("train", "validation"))
     )
@@ -171,7 +178,7 @@ def _train(config, group: Ranks, out_dir: Path, resume: bool, pause_after_s) -> 
             whole = False
             with _clock(state):
                 _one_block(config, group, stream, network, state, progress, rate)
-            before, state.seen = state.seen, state.seen + BLOCK * group.world
+            before, state.seen = state.seen, state.seen + config.block_size * group.world
             whole = True
             if group.rank:
                 continue
@@ -225,11 +232,11 @@ def parallel_step(network, batch: Batch, config: TrainConfig) -> torch.Tensor:
 
 def _one_block(config, group: Ranks, stream, network, state: State, progress, rate) -> None:
     """Train on the next block of the stream that belongs to this process."""
-    number = state.seen // BLOCK + group.rank
+    number = state.seen // config.block_size + group.rank
     block = stream.block(number)
     network.train()
     with _dropout_of(config, number):
-        for first in range(0, BLOCK, config.batch_size):
+        for first in range(0, config.block_size, config.batch_size):
             step = (state.seen // group.world + first) // config.batch_size
             for parameters in state.optimiser.param_groups:
                 parameters["lr"] = rate * _factor(config, progress, step)

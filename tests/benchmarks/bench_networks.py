@@ -71,34 +71,47 @@ def train_all(args: argparse.Namespace) -> None:
 
 
 def score_all(args: argparse.Namespace) -> None:
+    path = args.out / "networks.json"
     sets = networks.load_sets(n_test=args.test, n_validation=args.test, directory=data_dir())
     single = single_element_batch(max(args.test // 128, 4), seed=0)
-    folders = sorted(card.parent for card in args.folder.glob("*/card.json"))
-    models, rows, snapshots, curves = {}, [], [], {}
-    for folder in [*folders, *args.ours]:
-        model = replace(load_model(str(folder)), name=folder.name)
-        models[model.name] = model = networks.decided(model, sets.validation)
-        rows.append(_row(model, sets, single) | _training(folder))
-        curves[model.name] = _log(folder / LOG)
-        snapshots += [_snapshot(model, path, sets) for path in _snapshots(folder)]
-    for name, members in networks.ENSEMBLES.items():
-        if set(members) <= set(models):
-            model = networks.ensemble(name, [models[m] for m in members], sets.validation)
-            rows.append(_row(model, sets, single) | {"members": list(members)})
-    found = {
+    about = {
         "sets": {
             "test": len(sets.test),
             "validation": len(sets.validation),
             "single": len(single),
             **{f"measured_{quality}": len(m.records) for quality, m in sets.measured.items()},
-        },
-        "networks": rows,
-        "snapshots": snapshots,
-        "curves": curves,
-        "provenance": provenance("cpu"),
+        }
     }
-    with replacing(args.out / "networks.json") as path:
-        path.write_text(json.dumps(found, allow_nan=False) + "\n", encoding="utf-8")
+    stored = json.loads(path.read_text()) if path.is_file() else {}
+    known = (
+        {} if stored.get("sets") != about["sets"] else {r["model"]: r for r in stored["networks"]}
+    )
+    snapshots = [] if not known else stored["snapshots"]
+    models, rows, curves = {}, dict(known), {}
+    for folder in [*sorted(card.parent for card in args.folder.glob("*/card.json")), *args.ours]:
+        training = _training(folder)
+        model = replace(load_model(str(folder)), name=folder.name)
+        models[model.name] = model = networks.decided(model, sets.validation)
+        curves[model.name] = _log(folder / LOG)
+        old = known.get(model.name, {})
+        if all(old.get(name) == value for name, value in training.items()):
+            continue
+        rows[model.name] = _row(model, sets, single) | training
+        snapshots = [entry for entry in snapshots if entry["model"] != model.name]
+        snapshots += [_snapshot(model, part, sets) for part in _snapshots(folder)]
+        _write(path, about, rows, snapshots, curves)
+    for name, members in networks.ENSEMBLES.items():
+        if set(members) <= set(models):
+            model = networks.ensemble(name, [models[m] for m in members], sets.validation)
+            rows[name] = _row(model, sets, single) | {"members": list(members)}
+    _write(path, about, rows, snapshots, curves)
+
+
+def _write(path: Path, about: dict, rows: dict, snapshots: list, curves: dict) -> None:
+    found = {"networks": list(rows.values()), "snapshots": snapshots, "curves": curves}
+    found = about | found | {"provenance": provenance("cpu")}
+    with replacing(path) as part:
+        part.write_text(json.dumps(found, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _row(model, sets, single) -> dict:

@@ -3,8 +3,8 @@
 Theirs, doi:10.1038/s41598-022-25870-3: a convolutional network reads shapes from the raw spectrum,
 a bidirectional LSTM reads them along the energy axis in both directions, dense layers name the
 edges. Adapted here: the input has 3072 channels, the 80 elements have one logit each (several
-may be present), and the numbers of layers, channels and units are our own choice, since no
-published code of theirs was at hand. It is a network of that kind, not a copy of that network.
+may be present), and the numbers of layers, channels and units are our own choice, since neither
+those of theirs nor code was at hand. It is a network of that kind, not a copy of that network.
 """
 
 from __future__ import annotations
