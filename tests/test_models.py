@@ -14,8 +14,10 @@ import coreloss.models
 from coreloss.axis import N_CHANNELS
 from coreloss.edges import ELEMENTS
 from coreloss.models import ARCHITECTURES, architecture_of, build, config_of
+from coreloss.models.edgenet import FrontEnd, Windows
 from coreloss.models.ensemble import Ensemble
 from coreloss.models.heads import Head, paper_input, scaled
+from coreloss.models.unet import Contrast, UNet, UNetConfig
 from coreloss.sampling import generator_for
 
 SMALL = {
@@ -249,3 +251,21 @@ def test_an_ensemble_is_exact_where_probabilities_round_to_0_or_1():
 def test_an_empty_ensemble_is_refused():
     with pytest.raises(ValueError, match="members is empty"):
         Ensemble([])
+
+
+def test_the_contrast_front_end_puts_packed_channels_back_in_place():
+    mask = torch.zeros(2, N_CHANNELS, dtype=torch.bool)
+    mask[0, 100:700], mask[1, 0:3072] = True, True
+    spectrum = (torch.rand(2, N_CHANNELS, generator=generator_for(0, 1)) + 0.5) * mask
+    found = Contrast()(spectrum, mask)
+    assert found.shape == (2, FrontEnd.n_channels, N_CHANNELS)
+    assert found[0, :, ~mask[0]].abs().sum() == 0
+    torch.testing.assert_close(found[:, 1], mask.float())  # the channel that is the mask
+    windows = Windows.of(mask)
+    packed, _ = FrontEnd()(spectrum, windows)
+    own = (windows.row == 0) & windows.measured
+    torch.testing.assert_close(found[0][:, mask[0]], packed[0][:, own])
+    network = UNet(UNetConfig(width=0.0625, front="contrast")).eval()
+    assert network(spectrum, mask).shape == (2, 80)
+    with pytest.raises(ValueError, match="front"):
+        UNetConfig(front="raw")

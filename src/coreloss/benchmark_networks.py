@@ -88,9 +88,9 @@ def runs(*, full: bool, cpu_minutes: float, materials: str, device: str = "cpu")
     """The trainings of the comparison, most important first.
 
     All networks see one recipe, ours; "paper recipe" is the loss and schedule of the paper for its
-    U-Net. The `full` ones have the sizes and the number of spectra of the paper, for a GPU. The
-    others are reduced until a processor core trains on tens of spectra per second, and stop after
-    `cpu_minutes` each.
+    U-Net, and "contrast" the U-Net with the front end of EdgeNet. The `full` ones have the sizes
+    and the number of spectra of the paper, for a GPU. The others are reduced until a processor core
+    trains on tens of spectra per second, and stop after `cpu_minutes` each.
     """
     common: dict[str, Any] = {"materials": materials, "device": device, "snapshots": SNAPSHOTS}
     common |= {"report_every": 8192, "validation_spectra": 512}
@@ -108,6 +108,9 @@ def runs(*, full: bool, cpu_minutes: float, materials: str, device: str = "cpu")
         bf16 = None if name == "edgenet" else False
         config = TrainConfig(model=model, learning_rate=rate, seed=seed, bf16=bf16, **common)
         found.append(Run(f"{name} {seed}", config))
+    model = config_of("unet", front="contrast", **({} if full else REDUCED["unet"]))
+    config = TrainConfig(model=model, learning_rate=1e-3, **common)
+    found.append(Run("unet, contrast 0", config))
     paper = {k: v for k, v in common.items() if k not in ("batch_size", "warmup", "report_every")}
     model = config_of("unet", **({} if full else REDUCED["unet"]))
     paper |= {"report_every": 32_768 if full else 8192, "bf16": False}

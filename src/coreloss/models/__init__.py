@@ -26,7 +26,7 @@ def config_of(architecture: str, **sizes: Any) -> Any:
     """Configuration of an architecture; sizes that are not given keep their defaults.
 
     >>> config_of("unet", width=0.25)
-    UNetConfig(width=0.25, head='conv', dropout=0.3)
+    UNetConfig(width=0.25, head='conv', dropout=0.3, front='maximum')
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture {architecture!r} must be one of {', '.join(ARCHITECTURES)}")

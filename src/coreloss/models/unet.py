@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from coreloss.axis import N_CHANNELS
+from coreloss.models.edgenet import FrontEnd, Windows
 from coreloss.models.heads import (
     CONVOLUTIONAL_HEADS,
     Head,
@@ -24,6 +25,7 @@ from coreloss.models.mlp import dense_stack
 
 CHANNELS = (16, 32, 64, 128, 256)
 DENSE = (3072, 1536, 768, 384)
+FRONTS = ("maximum", "contrast")
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,32 @@ class UNetConfig:
     width : of all layers, 1 is the published size
     head : 'conv', 'flatten' or 'average' (see `heads.Head`)
     dropout : between the dense layers
+    front : 'maximum', the spectrum in units of its maximum as published, or 'contrast', the
+        channels that EdgeNet reads: what is due to them, and what to its edge tokens?
     """
 
     width: float = 1.0
     head: str = "conv"
     dropout: float = 0.3
+    front: str = "maximum"
 
     def __post_init__(self) -> None:
         check_sizes(self, heads=CONVOLUTIONAL_HEADS)
+        if self.front not in FRONTS:
+            raise ValueError(f"front = {self.front!r} must be one of {', '.join(FRONTS)}")
+
+
+class Contrast(FrontEnd):
+    """EdgeNet's channels on the whole axis: (B, 3072) to (B, 15, 3072), zero outside windows."""
+
+    def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(spectrum.device.type, enabled=False):
+            windows = Windows.of(mask)
+            packed, _ = super().forward(spectrum.float(), windows)  # (1, 15, n)
+            place = windows.row * N_CHANNELS + windows.channel
+            flat = packed.new_zeros(self.n_channels, mask.numel())
+            flat[:, place[windows.measured]] = packed[0, :, windows.measured]
+        return flat.view(self.n_channels, *mask.shape).transpose(0, 1)
 
 
 def block(c_in: int, c_out: int) -> nn.Sequential:
@@ -74,7 +94,9 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config = config or UNetConfig()
         c = [scaled(n, config.width) for n in CHANNELS]
-        self.down = nn.ModuleList(block(c_in, c_out) for c_in, c_out in pairwise([1, *c]))
+        self.front = Contrast() if config.front == "contrast" else paper_input
+        n_input = Contrast.n_channels if config.front == "contrast" else 1
+        self.down = nn.ModuleList(block(c_in, c_out) for c_in, c_out in pairwise([n_input, *c]))
         self.up = nn.ModuleList(Up(c_in, c_out) for c_out, c_in in pairwise(c))
         self.mix = nn.ModuleList(block(2 * size, size) for size in c[1:-1])
         self.head = Head(config.head, 2 * c[0], N_CHANNELS)
@@ -85,7 +107,7 @@ class UNet(nn.Module):
 
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
-        x = self.down[0](paper_input(spectrum, mask))  # (B, 16, 3072)
+        x = self.down[0](self.front(spectrum, mask))  # (B, 16, 3072)
         skips = []
         for step in self.down[1:]:
             skips.append(x)
