@@ -43,10 +43,12 @@ from coreloss.train_losses import loss_mask
 ORDER = (
     *(("edgenet", 0), ("unet", 0), ("vit", 0), ("mlp", 0), ("cnn", 0), ("resnet", 0), ("cct", 0)),
     *(("cnn_bilstm", 0), ("unet", 1), ("vit", 1), ("unet", 2), ("edgenet", 1)),
+    ("edgenet_medium", 0),
 )
 """Architectures and seeds, most important first."""
 REDUCED: dict[str, dict[str, Any]] = {
     "edgenet": {},
+    "edgenet_medium": {},
     "unet": {"width": 0.125},
     "vit": {"width": 0.5, "heads": 2, "layers": 3},
     "mlp": {"width": 0.25},
@@ -56,7 +58,7 @@ REDUCED: dict[str, dict[str, Any]] = {
     "cnn_bilstm": {"width": 0.5},
 }
 """Sizes for a processor: tens of training spectra per second and core."""
-LEARNING_RATE = {"edgenet": 3e-3}
+LEARNING_RATE = {"edgenet": 3e-3, "edgenet_medium": 2e-3}
 """Where it is not the 1e-3 of the paper."""
 ENSEMBLES = {
     "paper's ensemble (3 U-Net, 2 ViT)": ("unet 0", "unet 1", "unet 2", "vit 0", "vit 1"),
@@ -105,7 +107,7 @@ def runs(*, full: bool, cpu_minutes: float, materials: str, device: str = "cpu")
         rate = LEARNING_RATE.get(name, 1e-3)
         model = config_of(name, **sizes)
         # The others read the spectrum itself: in half precision, weak edges would be rounded off.
-        bf16 = None if name == "edgenet" else False
+        bf16 = None if name.startswith("edgenet") else False
         config = TrainConfig(model=model, learning_rate=rate, seed=seed, bf16=bf16, **common)
         found.append(Run(f"{name} {seed}", config))
     model = config_of("unet", front="contrast", **({} if full else REDUCED["unet"]))

@@ -206,7 +206,7 @@ def dataset(
 def train(
     out: Annotated[Path, typer.Argument(help="Folder for checkpoint, log, weights and card.")],
     architecture: Annotated[
-        str, typer.Option(help="edgenet, mlp, cnn, unet, resnet, vit, cct or cnn_bilstm.")
+        str, typer.Option(help="edgenet[_medium], mlp, cnn, unet, resnet, vit, cct, cnn_bilstm.")
     ] = "edgenet",
     width: Annotated[float, typer.Option(help="Size; 1 is the published one.")] = 1.0,
     recipe: Annotated[

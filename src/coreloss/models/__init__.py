@@ -18,6 +18,7 @@ ARCHITECTURES: dict[str, tuple[str, str, str]] = {
     "cct": ("coreloss.models.cct", "CCT", "CCTConfig"),
     "cnn_bilstm": ("coreloss.models.cnn_bilstm", "CNNBiLSTM", "CNNBiLSTMConfig"),
     "edgenet": ("coreloss.models.edgenet", "EdgeNet", "EdgeNetConfig"),
+    "edgenet_medium": ("coreloss.models.edgenet", "EdgeNet", "EdgeNetMediumConfig"),
 }
 """Name -> module, network class, configuration class. Imported when asked for."""
 

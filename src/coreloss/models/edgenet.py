@@ -23,7 +23,7 @@ MARGIN = 32
 
 @dataclass(frozen=True)
 class EdgeNetConfig:
-    """Sizes of an EdgeNet; `edgenet_medium` is the larger of the two that are used.
+    """Sizes of an EdgeNet, by default of the small one.
 
     width : multiplies `channels` and `dim`
     channels : of the convolutional stem; blocks : residual blocks in it
@@ -59,9 +59,15 @@ class EdgeNetConfig:
         )
 
 
-def edgenet_medium() -> EdgeNetConfig:
+@dataclass(frozen=True)
+class EdgeNetMediumConfig(EdgeNetConfig):
     """Ten times the parameters of the small one."""
-    return EdgeNetConfig(channels=96, blocks=3, dim=160, heads=4, layers=4)
+
+    channels: int = 96
+    blocks: int = 3
+    dim: int = 160
+    heads: int = 4
+    layers: int = 4
 
 
 @dataclass(frozen=True)
