@@ -62,6 +62,7 @@ LEARNING_RATE = {"edgenet": 3e-3, "edgenet_medium": 2e-3}
 """Where it is not the 1e-3 of the paper."""
 ENSEMBLES = {
     "paper's ensemble (3 U-Net, 2 ViT)": ("unet 0", "unet 1", "unet 2", "vit 0", "vit 1"),
+    "all six of the paper": ("unet 0", "vit 0", "mlp 0", "cnn 0", "resnet 0", "cct 0"),
     "EdgeNet, two seeds": ("edgenet 0", "edgenet 1"),
 }
 QUALITIES = ("A", "AB")
@@ -202,17 +203,21 @@ def decision_rates(model: Model, present, probability, *, counted) -> dict[str, 
 
     ``wrong_of_present`` : false among the elements called present; ``missed`` : called absent among
     those that are there; ``undetermined`` : among those that are there; ``open`` : undetermined
-    elements per spectrum that are not there.
+    elements per spectrum that are not there; F1 and exact match ratio of what is called present.
     """
     named = (probability >= model.present_threshold) & counted
     absent = (probability < model.absent_threshold) & counted
     there = present & counted
     between = counted & ~named & ~absent
+    at = {"threshold": model.present_threshold, "subset": "", "counted": counted}
+    found = scores(present, probability, **at)
     return {
         "wrong_of_present": float((named & ~present).sum() / max(named.sum(), 1)),
         "missed": float((absent & there).sum() / max(there.sum(), 1)),
         "undetermined": float((between & there).sum() / max(there.sum(), 1)),
         "open": float((between & ~present).sum() / len(present)),
+        "f1": found.f1,
+        "exact_match_ratio": found.exact_match_ratio,
     }
 
 

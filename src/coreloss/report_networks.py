@@ -113,12 +113,13 @@ def calibration_table(rows: Sequence[Row]) -> str:
 def decisions_table(row: Row) -> str:
     """How often the decisions present, undetermined and absent of one network are right."""
     header = ("spectra", "wrong among present", "called absent", "undetermined")
-    header += ("open per spectrum",)
+    header += ("open per spectrum", "F1", "EMR")
     body = [
         (
             PARTS.get(name, name),
             *(f"{rates[key]:.1%}" for key in ("wrong_of_present", "missed", "undetermined")),
             f"{rates['open']:.1f}",
+            *(f"{rates[key]:.3f}" for key in _BOTH),
         )
         for name, rates in row["decisions"].items()
     ]

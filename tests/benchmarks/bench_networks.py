@@ -132,8 +132,8 @@ def _training(folder: Path) -> dict:
         "architecture": card["architecture"],
         "config": card["config"],
         "spectra": last["spectra"][-1],
-        "cpu_minutes": last["cpu_minutes"][-1],
-        "recipe": card["training"]["loss"],
+        "cpu_minutes": last.get("cpu_minutes", last["minutes"])[-1],
+        "recipe": card["training"].get("loss", "masked_bce"),
         "seed": card["training"]["seed"],
         "commit": card["provenance"]["commit"],
     }
