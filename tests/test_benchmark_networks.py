@@ -132,12 +132,18 @@ def test_attention_counts_among_the_operations():
 def test_tables_hold_the_stored_numbers(sets):
     row = networks.score(model_of(Oracle([sets.validation, sets.test], 3.0), sets), sets)
     row |= {"architecture": "edgenet", "spectra": 1024.0, "cpu_minutes": 2.0, "seed": 0}
-    row |= {"recipe": "masked_bce"}
+    row |= {"recipe": "masked_bce", "started": False, "config": {}, "model": "edgenet 0"}
     text = tables.networks_table([row], "simulated")
     assert f"{row['simulated']['f1']:.2f} (" in text
     assert "1,024" in text
     twice = [row, row | {"seed": 1, "simulated": row["simulated"] | {"f1": 0.125}}]
     assert "0.125 to" in tables.seeds_table(twice, ["simulated"])
+    twice[1] |= {"started": True}  # from earlier weights: not a seed of the same training
+    assert "0.125" not in tables.seeds_table(twice, ["simulated"])
+    assert networks.is_ours(row)
+    assert not networks.is_ours(row | {"architecture": "unet"})
+    assert networks.is_ours(row | {"architecture": "unet", "config": {"front": "contrast"}})
+    assert not networks.is_ours({"members": ["edgenet 0", "unet 0"]})
     snapshot = {"model": "a", "spectra": 512, "simulated": {"f1": 0.25, "exact_match_ratio": 0.5}}
     later = snapshot | {"model": "b", "spectra": 1024}
     equal = tables.equal_spectra_table([snapshot, later], 512)

@@ -168,5 +168,7 @@ def test_gradients_reach_every_parameter():
 
 
 def test_impossible_sizes_are_refused():
+    with pytest.raises(ValueError, match="blocks"):
+        EdgeNetConfig(blocks=4)
     with pytest.raises(ValueError, match="dim"):
         EdgeNetConfig(dim=50, heads=4)

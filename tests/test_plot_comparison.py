@@ -93,17 +93,16 @@ def test_training_curves_over_any_column(ax):
     assert len(looks) == len(logs)
 
 
-def test_scores_have_intervals_and_published_values(ax):
+def test_scores_have_intervals(ax):
     rows = [
-        {"model": "cnn", "scores": [{"f1": 0.8}], "intervals": {"f1": [0.7, 0.85]}},
-        {"model": "vit", "scores": [{"f1": 0.9}], "intervals": {}},
+        {"model": "cnn", "f1": 0.8, "intervals": {"f1": [0.7, 0.85]}},
+        {"model": "vit", "f1": 0.9, "intervals": {}},
     ]
-    plot_comparison.plot_scores(rows, ax, column="f1", published={"vit": 0.84, "mlp": 0.5})
-    interval, value, _, _, published = ax.lines
+    plot_comparison.plot_scores(rows, ax, column="f1")
+    interval, value, none, other = ax.lines
     assert (list(interval.get_xdata()), list(value.get_xdata())) == ([0.7, 0.85], [0.8])
-    assert (*published.get_xdata(), *published.get_ydata()) == (0.84, 1)
+    assert (list(none.get_xdata()), list(other.get_ydata())) == ([0.9, 0.9], [1])
     assert texts(ax.get_yticklabels()) == ["cnn", "vit"]
-    assert legend(ax) == ["this study, 95 % interval", "published"]
 
 
 def test_scores_over_the_signal_to_noise_ratio(ax):

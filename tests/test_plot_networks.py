@@ -91,12 +91,6 @@ def test_front_end_image_has_a_row_per_box(axes):
     assert [line.get_xdata()[0] for line in axes[1].lines] == [456]
 
 
-def test_runs_have_their_own_abscissa(axes):
-    runs = {"a": {"spectra": [1, 2], "loss": [3, 4]}, "b": {"spectra": [5], "loss": [6]}}
-    plot_networks.plot_runs(runs, axes[0], column="loss", y_label="Loss")
-    assert [line.get_xdata().tolist() for line in axes[0].lines] == [[1, 2], [5]]
-
-
 def test_window_scan_leaves_gaps_where_nothing_is_observable(axes):
     curves = {"O": [np.nan, 0.5, 0.9]}
     plot_networks.plot_window_scan([500, 560, 600], curves, axes[0], threshold=0.4)

@@ -17,7 +17,7 @@ from coreloss.models.edgenet import EdgeNetConfig
 from coreloss.models.mlp import MLPConfig
 from coreloss.models.vit import ViTConfig
 from coreloss.simulate import BLOCK, Batch, Simulator
-from coreloss.train import CHECKPOINT, TrainConfig, new_state, parallel_step, simulators, train
+from coreloss.train import CHECKPOINT, TrainConfig, backward_pass, new_state, simulators, train
 from coreloss.train_losses import bce_soft_f1, loss_mask, macro_soft_f1, masked_bce
 from coreloss.train_search import search_learning_rate
 
@@ -96,15 +96,28 @@ def test_the_loss_falls(tmp_path):
     assert max(losses[-3:]) < 0.9 * losses[0]
     validation = json.loads((folder / "card.json").read_text())["validation"]
     assert validation["loss"] == pytest.approx(losses[-1])
-    train(config(**changes), out_dir=tmp_path)  # nothing left to do: no loss, but valid JSON
-    assert "loss" not in json.loads((folder / "card.json").read_text())["validation"]
+    card = (folder / "card.json").read_text()
+    train(config(**changes), out_dir=tmp_path)  # nothing left to do, and nothing lost
+    assert (folder / "card.json").read_text() == card
+    assert [row["loss"] for row in log_of(folder)] == losses
+
+
+def test_a_longer_run_has_no_card_until_it_ends_and_a_fresh_one_no_history(tmp_path):
+    train(config(spectra=BLOCK), out_dir=tmp_path)
+    assert (tmp_path / "card.json").exists()
+    train(config(spectra=3 * BLOCK), out_dir=tmp_path, pause_after_s=0.0)
+    train(config(spectra=3 * BLOCK), out_dir=tmp_path)
+    assert [row["spectra"] for row in log_of(tmp_path)] == [BLOCK, 2 * BLOCK, 3 * BLOCK]
+    train(config(spectra=2 * BLOCK, report_every=2 * BLOCK), out_dir=tmp_path, resume=False)
+    assert [row["spectra"] for row in log_of(tmp_path)] == [2 * BLOCK]
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
     train(config(spectra=BLOCK), out_dir=tmp_path)
     assert (tmp_path / CHECKPOINT).exists()
-    with pytest.raises(ValueError, match="another configuration"):
-        train(config(spectra=2 * BLOCK, seed=3), out_dir=tmp_path)
+    for change in ({"seed": 3}, {"schedule": "plateau"}, {"model": MLPConfig()}):
+        with pytest.raises(ValueError, match="another configuration"):
+            train(config(spectra=2 * BLOCK, **change), out_dir=tmp_path)
 
 
 def test_the_loss_ignores_what_cannot_be_seen():
@@ -128,7 +141,7 @@ def test_impossible_configurations_are_refused(change):
 
 
 def test_every_new_limit_is_checked():
-    for change in ({"loss": "mse"}, {"schedule": "step"}, {"learning_rate": 0.0}):
+    for change in ({"loss": "mse"}, {"schedule": "step"}, {"learning_rate": 0.0}, {"ema": 1.0}):
         with pytest.raises(ValueError, match=next(iter(change))):
             config(**change)
 
@@ -184,7 +197,7 @@ import torch
 from dataclasses import replace
 from safetensors.torch import save_file
 from test_train import VIT, config
-from coreloss.train import new_state, parallel_step, simulators, train
+from coreloss.train import new_state, backward_pass, simulators, train
 from coreloss.train_parallel import ranks
 
 torch.set_num_threads(1)
@@ -193,7 +206,7 @@ with ranks("cpu") as group:
     state = new_state(small)
     network = group.wrap(state.model)
     batch = simulators(small)[0].block(group.rank)[slice(0, 64)]
-    parallel_step(network, batch, small)
+    backward_pass(network, batch, small)
     if group.rank == 0:
         gradients = {name: p.grad for name, p in state.model.named_parameters()}
         save_file(gradients, sys.argv[1] + "/gradients.safetensors")
@@ -212,14 +225,14 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
         subprocess.Popen(command, env=common | {"RANK": rank, "LOCAL_RANK": rank})
         for rank in ("0", "1")
     ]
-    assert [process.wait(timeout=240) for process in started] == [0, 0]
+    assert [process.wait(timeout=480) for process in started] == [0, 0]
 
     small = config(model=VIT)
     state = new_state(small)
     stream = simulators(small)[0]
     parts = [stream.block(rank)[slice(0, 64)] for rank in (0, 1)]
     both = Batch(*(torch.cat([getattr(p, f) for p in parts]) for f in Batch.__dataclass_fields__))
-    parallel_step(state.model, both, small)
+    backward_pass(state.model, both, small)
     shared = load_file(tmp_path / "gradients.safetensors")
     for name, parameter in state.model.named_parameters():
         torch.testing.assert_close(shared[name], parameter.grad, rtol=1e-3, atol=1e-5, msg=name)

@@ -99,13 +99,18 @@ def confusion(model: Model, batch: Batch) -> Confusion:
     """
     inputs = NetworkInput(normalise(batch.counts, batch.mask), batch.mask)
     probability, threshold = observed_probability(model, inputs), model.present_threshold
-    present, observable = as_array(batch.present), as_array(batch.observable)
+    present = as_array(batch.present)
     return Confusion(
         rates=confusion_rates(present, probability, threshold=threshold),
         shares=confusion_shares(present, probability, threshold=threshold),
-        observable=confusion_rates(present, observable, threshold=1.0),
+        observable=observable_rates(batch),
         n=present.sum(0),
     )
+
+
+def observable_rates(batch: Batch) -> np.ndarray:
+    """Share of the spectra of element i whose window holds an identifying edge of j, (80, 80)."""
+    return confusion_rates(batch.present, as_array(batch.observable).astype(float), threshold=1.0)
 
 
 def confusion_shares(present, probability, *, threshold: float) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from coreloss.benchmark import SNR_EDGES, STREAM, observed_probability
 from coreloss.calibrate import (
@@ -68,6 +69,7 @@ ENSEMBLES = {
 QUALITIES = ("A", "AB")
 SNAPSHOTS = tuple(BLOCK * 2**k for k in range(1, 12))
 """Spectra at which the averaged weights of every run are kept: equal numbers of spectra."""
+SCORED = SNAPSHOTS[3::2]  # from 8192 on
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,12 @@ class Sets:
 def runs(*, full: bool, cpu_minutes: float, materials: str, device: str = "cpu") -> tuple[Run, ...]:
     """The trainings of the comparison, most important first.
 
-    All networks see one recipe, ours; "paper recipe" is the loss and schedule of the paper for its
-    U-Net, and "contrast" the U-Net with the front end of EdgeNet. The `full` ones have the sizes
-    and the number of spectra of the paper, for a GPU. The others are reduced until a processor core
-    trains on tens of spectra per second, and stop after `cpu_minutes` each.
+    All networks see one recipe, ours, but for the learning rate (`LEARNING_RATE`); EdgeNet computes
+    in bfloat16 where the hardware can. "paper recipe" is the loss and schedule of the paper for its
+    U-Net, with shorter epochs where sizes are reduced; "contrast" is the U-Net with the front end
+    of EdgeNet. The `full` networks have the sizes and the number of spectra of the paper, for a
+    GPU. The others are reduced until a processor core trains on tens of spectra per second, and
+    stop after `cpu_minutes` each.
     """
     common: dict[str, Any] = {"materials": materials, "device": device, "snapshots": SNAPSHOTS}
     common |= {"report_every": 8192, "validation_spectra": 512}
@@ -107,16 +111,14 @@ def runs(*, full: bool, cpu_minutes: float, materials: str, device: str = "cpu")
         sizes = {} if full else REDUCED[name]
         rate = LEARNING_RATE.get(name, 1e-3)
         model = config_of(name, **sizes)
-        # The others read the spectrum itself: in half precision, weak edges would be rounded off.
-        bf16 = None if name.startswith("edgenet") else False
-        config = TrainConfig(model=model, learning_rate=rate, seed=seed, bf16=bf16, **common)
+        config = TrainConfig(model=model, learning_rate=rate, seed=seed, **common)
         found.append(Run(f"{name} {seed}", config))
     model = config_of("unet", front="contrast", **({} if full else REDUCED["unet"]))
     config = TrainConfig(model=model, learning_rate=1e-3, **common)
     found.append(Run("unet, contrast 0", config))
     paper = {k: v for k, v in common.items() if k not in ("batch_size", "warmup", "report_every")}
     model = config_of("unet", **({} if full else REDUCED["unet"]))
-    paper |= {"report_every": 32_768 if full else 8192, "bf16": False}
+    paper |= {"report_every": 32_768 if full else 8192}
     found.append(Run("unet, paper recipe 0", TrainConfig.paper(model=model, **paper)))
     return tuple(found)
 
@@ -144,7 +146,7 @@ def decided(model: Model, validation: Batch) -> Model:
 
 
 def ensemble(name: str, members: Sequence[Model], validation: Batch) -> Model:
-    """Mean of the members' calibrated probabilities, with a threshold of its own."""
+    """Mean of the members' probabilities, with thresholds and a temperature of its own."""
     network = Ensemble([member.network for member in members]).eval()
     card = {
         "architecture": "ensemble",
@@ -160,7 +162,7 @@ def score(model: Model, sets: Sets, *, seed: int = 0) -> dict[str, Any]:
     Keys ``simulated``, ``simulated_visible`` (elements below the SNR limit neutral) and
     ``measured_A``, ``measured_AB`` hold `Scores` at the threshold where precision equals recall on
     validation data under the same convention, with intervals and calibration error. ``decisions``
-    says how often the three-way decisions of the card are right.
+    says how often the three-way decisions of the model are right.
     """
     chance = observed_probability(model, _inputs(sets.validation))
     present, observable = (_numpy(sets.validation, n) for n in ("present", "observable"))
@@ -193,6 +195,7 @@ def score(model: Model, sets: Sets, *, seed: int = 0) -> dict[str, Any]:
         counted = measured.counted.numpy()
         part = _part(labels, counted, at_visible, seed)
         part |= _domain_temperature(labels, counted, [r.id for r in measured.records])
+        part["temperature"] *= model.temperature
         found[f"measured_{quality}"] = part
         found["decisions"][f"measured_{quality}"] = decision_rates(model, *labels, counted=counted)
     return found
@@ -219,6 +222,14 @@ def decision_rates(model: Model, present, probability, *, counted) -> dict[str, 
         "f1": found.f1,
         "exact_match_ratio": found.exact_match_ratio,
     }
+
+
+def is_ours(row: Mapping[str, Any]) -> bool:
+    """Whether a stored row is of an EdgeNet, several of them, or a network that reads like it."""
+    if "members" in row:
+        return all(member.startswith("edgenet") for member in row["members"])
+    contrast = row["config"].get("front") == "contrast"
+    return contrast or row["architecture"].startswith("edgenet")
 
 
 def read_results(path: str | Path) -> dict[str, Any]:
@@ -257,20 +268,22 @@ def _domain_temperature(labels, counted, names: Sequence[str]) -> dict[str, floa
     """Temperature of measured spectra, and the calibration error with it, both cross-validated.
 
     Two halves by source (the first part of a file's name), each calibrated with the temperature of
-    the other.
+    the other. Elements that the network says nothing about (probability 0) have no logit and do not
+    take part in the fit.
     """
     present, probability = labels
-    logits = np.log(probability.clip(1e-9, 1 - 1e-9) / (1 - probability.clip(1e-9, 1 - 1e-9)))
+    everything, counted = counted, counted & (probability > 0)
+    logits = logit(probability.clip(1e-9, 1 - 1e-9))
     source = np.array([name.split("_")[0] for name in names])
     half = np.isin(source, sorted(set(source))[::2])
     cooled = probability.copy()
     for own, other in ((half, ~half), (~half, half)):
         if counted[own].any() and counted[other].any():
             t = fit_temperature(logits[other], present[other], counted=counted[other])
-            cooled[own] = 1 / (1 + np.exp(-logits[own] / t))
+            cooled[own] = np.where(probability[own] > 0, expit(logits[own] / t), 0.0)
     return {
         "temperature": fit_temperature(logits, present, counted=counted),
-        "ece_cross_validated": reliability(present, cooled, counted=counted).ece,
+        "ece_cross_validated": reliability(present, cooled, counted=everything).ece,
     }
 
 

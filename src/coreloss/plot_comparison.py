@@ -109,10 +109,7 @@ def plot_training_curves(
     x: str = "spectra",
     x_label: str = "Spectra seen",
 ):
-    """One column of the logs of several runs over another one (spectra, minutes), log axis for x.
-
-    `plot_networks.plot_runs` is the same for up to eight runs over spectra.
-    """
+    """One column of the logs of several runs over another one, with a logarithmic abscissa."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for i, (name, log) in enumerate(logs.items()):
@@ -128,37 +125,18 @@ def plot_training_curves(
 
 
 def plot_scores(
-    rows: Sequence[Mapping[str, Any]],
-    ax,
-    *,
-    column: str = "f1",
-    published: Mapping[str, float] | None = None,
-    x_label: str | None = None,
+    rows: Sequence[Mapping[str, Any]], ax, *, column: str = "f1", x_label: str | None = None
 ):
-    """Score of each network with its bootstrap interval, the first on top, beside published ones.
-
-    ``rows`` are `benchmark.Evaluation.to_dict()`, their first scores count; ``published`` has a
-    value for some of their names (``model``).
-    """
-    published = published or {}
+    """Score of each network (``model``) with its interval (``intervals``), the first on top."""
     for i, row in enumerate(rows):
-        value = row["scores"][0][column]
-        low, high = row["intervals"].get(column, (value, value))
-        label = "this study, 95 % interval" if i == 0 else None
+        low, high = row["intervals"].get(column, (row[column], row[column]))
         ax.plot([low, high], [i, i], color=BLUE, lw=1.8, solid_capstyle="butt")
-        ax.plot(value, i, "o", color=BLUE, ms=6, label=label)
-    known = [
-        (published[row["model"]], i) for i, row in enumerate(rows) if row["model"] in published
-    ]
-    if known:
-        ax.plot(*zip(*known, strict=True), "D", mfc="none", color=RED, ms=6, mew=1.4,
-                label="published")  # fmt: skip
+        ax.plot(row[column], i, "o", color=BLUE, ms=6)
     ax.set_yticks(range(len(rows)), [row["model"] for row in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.grid(axis="x", color="#e8e8e8")
     ax.set_axisbelow(True)
     ax.set_xlabel(x_label or column.replace("_", " "))
-    ax.legend(frameon=False, fontsize="small", ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 

@@ -57,17 +57,6 @@ def plot_anchors(energy_ev, channel, ax, *, onset_ev: float, offsets_ev: Sequenc
     return ax
 
 
-def plot_runs(runs: Mapping[str, Mapping[str, Sequence[float]]], ax, *, column: str, y_label: str):
-    """One column of the logs of several training runs over the number of spectra seen."""
-    for i, (name, log) in enumerate(runs.items()):
-        ax.plot(log["spectra"], log[column], "o-", color=COLOURS[i], ms=3, lw=1.2, label=name)
-    ax.set_xscale("log")
-    ax.set_xlabel("Spectra seen")
-    ax.set_ylabel(y_label)
-    ax.legend(frameon=False)
-    return ax
-
-
 def plot_outcomes(rows: Sequence[Mapping], ax):
     """Files over elements: which were found, missed, and falsely found (`Evaluation.spectra`)."""
     named = {element for row in rows for key in ("present", "false") for element in row[key]}

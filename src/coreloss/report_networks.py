@@ -21,7 +21,7 @@ def cost_table(costs: Mapping[str, tuple[Cost, Cost]], rows: Sequence[Row]) -> s
     """Published and trained size of every architecture, and how fast the trained one learned."""
     body = []
     for name, (full, small) in costs.items():
-        runs = [row for row in rows if row.get("architecture") == name and row.get("cpu_minutes")]
+        runs = [row for row in _of_the_plan(rows) if row["architecture"] == name]
         rate = [row["spectra"] / row["cpu_minutes"] / 60 for row in runs]
         trained = f"{sum(rate) / len(rate):.0f}" if rate else "–"
         cells = [f"{full.parameters / 1e6:.2f}", f"{full.gflop:.2f}", f"{1 / full.cpu_s:.0f}"]
@@ -34,18 +34,20 @@ def cost_table(costs: Mapping[str, tuple[Cost, Cost]], rows: Sequence[Row]) -> s
 
 def networks_table(rows: Sequence[Row], part: str) -> str:
     """Scores of all networks on one set with 95 % intervals, above the published ones."""
-    header = ("network", "spectra seen", "F1", "precision", "recall", "EMR", "micro F1", "RMSE")
+    header = ("network", "CPU min", "spectra seen")
+    header += ("F1", "precision", "recall", "EMR", "micro F1", "RMSE")
     body = []
     for row in rows:
         scored = row[part]
-        seen = f"{int(row['spectra']):,}" if "spectra" in row else "–"
+        seen = [f"{row[k]:,.0f}" if k in row else "–" for k in ("cpu_minutes", "spectra")]
         cells = [_with_interval(scored, key) for key in ("f1", "precision", "recall")]
         cells += [_with_interval(scored, "exact_match_ratio"), f"{scored['micro_f1']:.2f}"]
-        body.append((row["model"], seen, *cells, f"{scored['rmse']:.3f}"))
+        body.append((row["model"], *seen, *cells, f"{scored['rmse']:.3f}"))
     if part.startswith("measured"):
         for name, *values in PUBLISHED:
             numbers = ["–" if value is None else f"{value:.2f}" for value in values]
-            body.append((f"Annys et al., {name}, their spectra", "–", *numbers, "–", "–"))
+            dashes = ("–", "–")
+            body.append((f"Annys et al., {name}, their spectra", *dashes, *numbers, *dashes))
     return table(header, body)
 
 
@@ -68,9 +70,9 @@ def equal_spectra_table(snapshots: Sequence[Row], n: int) -> str:
 def seeds_table(rows: Sequence[Row], parts: Sequence[str]) -> str:
     """Range over the seeds of networks that were trained more than once."""
     body = []
-    for name in dict.fromkeys(row["architecture"] for row in rows if "architecture" in row):
-        runs = [row for row in rows if row.get("architecture") == name and "seed" in row]
-        runs = [row for row in runs if row["recipe"] == "masked_bce"]
+    plan = _of_the_plan(rows)
+    for name in dict.fromkeys(row["architecture"] for row in plan):
+        runs = [row for row in plan if row["architecture"] == name]
         if len(runs) > 1:
             values = [[row[part][key] for row in runs] for part in parts for key in _BOTH]
             body.append((name, len(runs), *(f"{min(v):.3f} to {max(v):.3f}" for v in values)))
@@ -127,6 +129,17 @@ def decisions_table(row: Row) -> str:
 
 
 _BOTH = ("f1", "exact_match_ratio")
+
+
+def _of_the_plan(rows: Sequence[Row]) -> list[Row]:
+    """Networks trained from scratch with the common recipe: no ensembles, no variants."""
+    return [
+        row
+        for row in rows
+        if row.get("recipe") == "masked_bce"
+        and not row["started"]
+        and row["config"].get("front") != "contrast"
+    ]
 
 
 def _with_interval(scored: Row, key: str) -> str:

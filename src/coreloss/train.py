@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from coreloss.files import replacing
 from coreloss.materials import load_materials, query_table, split_materials
-from coreloss.models import build
+from coreloss.models import architecture_of, build
 from coreloss.models.edgenet import EdgeNetConfig
 from coreloss.settings import SimulationSettings
 from coreloss.simulate import BLOCK, Batch, Simulator
@@ -27,13 +27,22 @@ from coreloss.train_parallel import Ranks, ranks
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.csv"
+CARD = "card.json"
+WEIGHTS = "weights.safetensors"
 CHECKPOINT_EVERY_S = 240.0
 SCHEDULES = ("cosine", "plateau")
-# A run may be prolonged, moved and reported otherwise without becoming another run.
+# A run may be prolonged, moved and reported otherwise without becoming another run; under the
+# plateau rule, reports decide the learning rate.
 NOT_IN_FINGERPRINT = (
-    *("minutes", "cpu_minutes", "spectra", "report_every", "validation_spectra"),
-    *("device", "bf16", "patience", "snapshots"),
+    "minutes",
+    "cpu_minutes",
+    "spectra",
+    "device",
+    "bf16",
+    "patience",
+    "snapshots",
 )
+REPORTS = ("report_every", "validation_spectra")
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,8 @@ class TrainConfig:
     patience : stop after so many reports without a better validation F1; never, if None
     ema : decay of the averaged weights that are exported; 0 for those of the last step
     start : weights to begin with, a .safetensors file; from scratch without one
-    bf16 : body of the network in bfloat16; by default where the hardware has it
+    bf16 : body of the network in bfloat16; by default where the hardware has it and the network has
+        a front end that stays in float32, without which weak edges would be rounded off: EdgeNet
     materials : 'embedded' or the path of a table of compounds
     report_every : spectra between two validations
     snapshots : keep the averaged weights at these numbers of spectra as well
@@ -94,6 +104,12 @@ class TrainConfig:
                 raise ValueError(
                     f"{name} = {value} must be at least one block of {self.block_size}"
                 )
+        for name in ("halve_after", "patience", "validation_spectra"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} = {value} must be 1 or more")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema = {self.ema} must lie in [0, 1)")
         for name in ("minutes", "cpu_minutes", "learning_rate"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -158,14 +174,16 @@ def _train(config, group: Ranks, out_dir: Path, resume: bool, pause_after_s) -> 
     stream, validation_stream = simulators(config)
     validation = validation_stream.batch(0, config.validation_spectra)
     state = new_state(config)
-    fingerprint = fingerprint_of(config, ignored=NOT_IN_FINGERPRINT)
+    ignored = NOT_IN_FINGERPRINT + (() if config.schedule == "plateau" else REPORTS)
+    fingerprint = fingerprint_of(config, architecture_of(config.model), ignored=ignored)
     checkpoint = out_dir / CHECKPOINT
     if resume and checkpoint.exists():
         restore(checkpoint, fingerprint, state)
+    elif group.rank == 0:
+        _clear(out_dir)
     network = group.wrap(state.model)
     begun = saved = time.monotonic()
-    row: dict = {}
-    whole = True  # no block is half done
+    whole = True  # neither a block nor what follows it is half done
     try:
         while True:
             progress, finished, halvings = group.agree(*_decisions(config, state))
@@ -176,30 +194,32 @@ def _train(config, group: Ranks, out_dir: Path, resume: bool, pause_after_s) -> 
                 break
             rate = config.learning_rate * 0.5**halvings
             whole = False
+            if group.rank == 0:
+                (out_dir / CARD).unlink(missing_ok=True)  # of a shorter run
             with _clock(state):
                 _one_block(config, group, stream, network, state, progress, rate)
             before, state.seen = state.seen, state.seen + config.block_size * group.world
-            whole = True
             if group.rank:
                 continue
-            row = {}
-            if state.seen // config.report_every > before // config.report_every:
-                row = _report(config, state, validation, out_dir)
+            reported = state.seen // config.report_every > before // config.report_every
+            if reported:
+                _report(config, state, validation, out_dir)
             if any(before < wanted <= state.seen for wanted in config.snapshots):
                 write_weights(state.average, out_dir / f"snapshot-{state.seen}.safetensors")
-            if row or time.monotonic() - saved > CHECKPOINT_EVERY_S:
+            whole = True
+            if reported or time.monotonic() - saved > CHECKPOINT_EVERY_S:
                 save(checkpoint, fingerprint, state)
                 saved = time.monotonic()
     finally:
         if group.rank == 0 and whole:
             save(checkpoint, fingerprint, state)
-    if group.rank == 0 and not paused:
-        row = row or _report(config, state, validation, out_dir)
-        write_weights(state.average, out_dir / "weights.safetensors")
+    if group.rank == 0 and finished:
+        row = _last_row(out_dir / LOG, state) or _report(config, state, validation, out_dir)
+        write_weights(state.average, out_dir / WEIGHTS)
         training = {k: v for k, v in asdict(config).items() if k != "model"}
-        model = _averaged(config, state.average)
+        model = _averaged(config, load_file(out_dir / WEIGHTS))  # as they are stored
         about = {"training": training, "validation": validation, "origin": origin}
-        write_card(model, row=row, path=out_dir / "card.json", **about)
+        write_card(model, row=row, path=out_dir / CARD, **about)
     return out_dir
 
 
@@ -218,8 +238,8 @@ def new_state(config: TrainConfig) -> State:
     return State(model, average, optimiser)
 
 
-def parallel_step(network, batch: Batch, config: TrainConfig) -> torch.Tensor:
-    """Forward and backward pass of one batch; returns its loss. Gradients are in the network."""
+def backward_pass(network, batch: Batch, config: TrainConfig) -> torch.Tensor:
+    """Forward and backward pass of one batch; returns its loss and leaves the gradients."""
     with _autocast(config):
         logits = network(normalise(batch.counts, batch.mask), batch.mask)
     loss = LOSSES[config.loss](logits.float(), batch)
@@ -242,7 +262,7 @@ def _one_block(config, group: Ranks, stream, network, state: State, progress, ra
                 parameters["lr"] = rate * _factor(config, progress, step)
             state.optimiser.zero_grad(set_to_none=True)
             batch = block[slice(first, first + config.batch_size)]
-            loss = parallel_step(network, batch, config)
+            loss = backward_pass(network, batch, config)
             torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
             state.optimiser.step()
             _update_average(state.average, state.model, config.ema, step)
@@ -290,7 +310,8 @@ def _factor(config: TrainConfig, progress: float, step: int) -> float:
 
 def _autocast(config: TrainConfig):
     kind = config.device.split(":")[0]
-    wanted = _has_bf16(kind) if config.bf16 is None else config.bf16
+    suited = isinstance(config.model, EdgeNetConfig)
+    wanted = suited and _has_bf16(kind) if config.bf16 is None else config.bf16
     return torch.autocast(kind, dtype=torch.bfloat16) if wanted else nullcontext()
 
 
@@ -350,12 +371,30 @@ def _plateau(config: TrainConfig, state: State, score: float) -> None:
         state.halvings, state.since_halving = state.halvings + 1, 0
 
 
+def read_log(path: Path) -> list[dict[str, float]]:
+    """Rows of a training log; none, if there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def _last_row(path: Path, state: State) -> dict:
+    """The report of this very state, if it was made already."""
+    rows = [row for row in read_log(path) if row["spectra"] == state.seen]
+    return rows[-1] | {"spectra": state.seen} if rows else {}
+
+
+def _clear(out_dir: Path) -> None:
+    """Remove what another run has left."""
+    for path in (out_dir / CARD, out_dir / LOG, out_dir / WEIGHTS, *out_dir.glob("snapshot-*")):
+        path.unlink(missing_ok=True)
+
+
 def _append(path: Path, row: dict) -> None:
     """Add a row to the log, after dropping what a run that was cut off had written beyond it."""
-    rows = []
-    if path.exists():
-        with path.open(newline="") as file:
-            rows = [old for old in csv.DictReader(file) if int(old["spectra"]) < row["spectra"]]
+    rows = [old for old in read_log(path) if old["spectra"] < row["spectra"]]
+    rows = [old | {"spectra": int(old["spectra"])} for old in rows]
     with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, row)
         writer.writeheader()

@@ -19,8 +19,9 @@ class State:
 
     seen : spectra so far, of all processes
     elapsed_s, cpu_s : wall time and CPU time of training, all visits together
-    halvings, stale, best : of the plateau rule: halvings of the learning rate, validations without
-        improvement since the last halving and since the best, and the best validation score
+    halvings, since_halving, since_best, best : of the plateau rule: halvings of the learning rate,
+        validations without improvement since the last of them and since the best one, its score
+    running : losses since the last report
     """
 
     model: torch.nn.Module
@@ -56,8 +57,8 @@ def save(path: Path, fingerprint: str, state: State) -> None:
 
 def restore(path: Path, fingerprint: str, state: State) -> None:
     """Put a checkpoint into `state`; ValueError when it belongs to another configuration."""
-    device = str(next(state.model.parameters()).device)
-    with safe_open(path, "pt", device=device) as file:
+    device = next(state.model.parameters()).device
+    with safe_open(path, "pt") as file:  # the optimiser keeps its counters on the processor
         about = file.metadata()
         if about["config"] != fingerprint:
             raise ValueError(
@@ -66,7 +67,7 @@ def restore(path: Path, fingerprint: str, state: State) -> None:
             )
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     state.model.load_state_dict(_under(tensors, "model."))
-    state.average.update(_under(tensors, "average."))
+    state.average.update({k: v.to(device) for k, v in _under(tensors, "average.").items()})
     state.running = tensors["running"].tolist()
     moments: dict[int, dict] = {}
     for name, value in _under(tensors, "optimiser.").items():
@@ -78,9 +79,10 @@ def restore(path: Path, fingerprint: str, state: State) -> None:
         setattr(state, name, value)
 
 
-def fingerprint_of(config, *, ignored: tuple[str, ...]) -> str:
+def fingerprint_of(config, architecture: str, *, ignored: tuple[str, ...]) -> str:
     """What must agree for a checkpoint to be continued, as text."""
-    return json.dumps({k: v for k, v in asdict(config).items() if k not in ignored})
+    kept = {k: v for k, v in asdict(config).items() if k not in ignored}
+    return json.dumps({"architecture": architecture} | kept)
 
 
 def _under(tensors: dict, prefix: str) -> dict:

@@ -107,6 +107,7 @@ def write_card(
         "config": asdict(model.config),
         "parameters": sum(value.numel() for value in model.parameters()),
         **decisions(model, validation),
+        "decisions": f"{len(validation)} validation spectra",
         "validation": {k: v for k, v in row.items() if v == v},  # a run of 0 steps has no loss
         "training": training,
         "provenance": origin,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from coreloss.files import replacing
-from coreloss.train import LOG, TrainConfig, train
+from coreloss.train import LOG, TrainConfig, read_log, train
 
 
 def search_learning_rate(
@@ -34,9 +33,7 @@ def search_learning_rate(
             minutes=None, cpu_minutes=None, snapshots=(), patience=None,
         )  # fmt: skip
         folder = train(short, out_dir=Path(out_dir) / f"rate-{rate:g}")
-        with (folder / LOG).open(newline="") as file:
-            last = list(csv.DictReader(file))[-1]
-        rows.append({k: float(v) for k, v in last.items()} | {"learning_rate": rate})
+        rows.append(read_log(folder / LOG)[-1] | {"learning_rate": rate})
     with replacing(Path(out_dir) / "learning_rates.json") as path:
         path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return max(rows, key=lambda row: row["average_precision"])["learning_rate"]

@@ -6,29 +6,37 @@
 `train` goes through the list of `benchmark_networks.runs`; the same command goes on where it was.
 Several processes share the work, each with its part. `--full` trains the networks of published size
 on as many spectra as the paper, for a GPU; `--slot 9` stops after nine minutes, to be continued.
-`score` scores what is finished, the ensembles and every snapshot, to book/results/networks.json.
+`score` scores what is finished, the shipped network, the ensembles and some snapshots, to
+book/results/networks.json; it goes on with what it has written itself, by the same code.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
+import os
 import time
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 
 from coreloss import benchmark_networks as networks
-from coreloss.benchmark_confusion import confused_pairs, confusion, single_element_batch
+from coreloss.benchmark_confusion import (
+    confused_pairs,
+    confusion,
+    observable_rates,
+    single_element_batch,
+)
 from coreloss.datasets import data_dir
 from coreloss.files import replacing
-from coreloss.identify import load_model
+from coreloss.identify import DEFAULT_MODEL, load_model
 from coreloss.models import build
-from coreloss.train import LOG, train
+from coreloss.train import LOG, read_log, train
 from coreloss.train_export import provenance
 
 PARTS = ("simulated", "measured")
@@ -46,7 +54,6 @@ def main() -> None:
     parser.add_argument("--slot", type=float, help="stop after so many minutes")
     parser.add_argument("--part", default="0/1", help="this process of how many, such as 0/2")
     parser.add_argument("--only", nargs="+", help="names of runs")
-    parser.add_argument("--ours", type=Path, nargs="*", default=[], help="more networks to score")
     parser.add_argument("--test", type=int, default=4096, help="simulated test spectra")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
@@ -55,6 +62,8 @@ def main() -> None:
 
 
 def train_all(args: argparse.Namespace) -> None:
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise SystemExit("one network at a time is for several processes: use coreloss train")
     part, parts = map(int, args.part.split("/"))
     plan = networks.runs(
         full=args.full, cpu_minutes=args.minutes, materials=args.materials, device=args.device
@@ -80,25 +89,25 @@ def score_all(args: argparse.Namespace) -> None:
             "validation": len(sets.validation),
             "single": len(single),
             **{f"measured_{quality}": len(m.records) for quality, m in sets.measured.items()},
-        }
+        },
+        "provenance": provenance("cpu"),
+        "observable": np.round(observable_rates(single), 2).tolist(),
     }
     stored = json.loads(path.read_text()) if path.is_file() else {}
-    known = (
-        {} if stored.get("sets") != about["sets"] else {r["model"]: r for r in stored["networks"]}
-    )
-    snapshots = [] if not known else stored["snapshots"]
-    models, rows, curves = {}, dict(known), {}
-    for folder in [*sorted(card.parent for card in args.folder.glob("*/card.json")), *args.ours]:
-        training = _training(folder)
-        model = replace(load_model(str(folder)), name=folder.name)
-        models[model.name] = model = networks.decided(model, sets.validation)
-        curves[model.name] = _log(folder / LOG)
-        old = known.get(model.name, {})
-        if all(old.get(name) == value for name, value in training.items()):
+    usable = all(stored.get(name) == about[name] for name in ("sets", "provenance"))
+    known = {row["model"]: row for row in stored["networks"]} if usable else {}
+    old_snapshots = stored["snapshots"] if usable else []
+    models, rows, snapshots, curves = {}, {}, [], {}
+    for name, source in _sources(args.folder).items():
+        training = _training(source)
+        model = networks.decided(replace(load_model(source.model), name=name), sets.validation)
+        models[name], curves[name] = model, _columns(source.log)
+        if all(known.get(name, {}).get(key) == value for key, value in training.items()):
+            rows[name] = known[name]
+            snapshots += [entry for entry in old_snapshots if entry["model"] == name]
             continue
-        rows[model.name] = _row(model, sets, single) | training
-        snapshots = [entry for entry in snapshots if entry["model"] != model.name]
-        snapshots += [_snapshot(model, part, sets) for part in _snapshots(folder)]
+        rows[name] = _row(model, sets, single) | training
+        snapshots += [_snapshot(model, part, sets) for part in _snapshots(source.log.parent)]
         _write(path, about, rows, snapshots, curves)
     for name, members in networks.ENSEMBLES.items():
         if set(members) <= set(models):
@@ -107,9 +116,25 @@ def score_all(args: argparse.Namespace) -> None:
     _write(path, about, rows, snapshots, curves)
 
 
+class Source(NamedTuple):
+    """Where a network is: what `identify.load_model` takes, and the files beside it."""
+
+    model: str
+    card: Path
+    log: Path
+
+
+def _sources(folder: Path) -> dict[str, Source]:
+    """Finished runs by name, and the shipped network."""
+    cards = sorted(folder.glob("*/card.json"))
+    found = {c.parent.name: Source(str(c.parent), c, c.parent / LOG) for c in cards}
+    weights = Path(str(resources.files("coreloss") / "weights"))
+    files = (weights / f"{DEFAULT_MODEL}{ending}" for ending in (".json", ".csv"))
+    return found | {DEFAULT_MODEL: Source(DEFAULT_MODEL, *files)}
+
+
 def _write(path: Path, about: dict, rows: dict, snapshots: list, curves: dict) -> None:
-    found = {"networks": list(rows.values()), "snapshots": snapshots, "curves": curves}
-    found = about | found | {"provenance": provenance("cpu")}
+    found = about | {"networks": list(rows.values()), "snapshots": snapshots, "curves": curves}
     with replacing(path) as part:
         part.write_text(json.dumps(found, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -119,22 +144,26 @@ def _row(model, sets, single) -> dict:
     found = confusion(model, single)
     row["confused_pairs"] = [vars(pair) for pair in confused_pairs(found.rates, 12, nuisance=True)]
     row["confusion"] = np.round(found.rates, 3).tolist()
+    row["confusion_shares"] = np.round(found.shares, 3).tolist()
     parts = ("simulated", "simulated_visible", "measured_A", "measured_AB")
     said = [f"{k} {row[k]['f1']:.3f}/{row[k]['exact_match_ratio']:.3f}" for k in parts if k in row]
     print(f"{model.name}: F1/EMR {', '.join(said)}", flush=True)
     return row
 
 
-def _training(folder: Path) -> dict:
-    """What the card and the log say about the training of a network."""
-    card, last = json.loads((folder / "card.json").read_text()), _log(folder / LOG)
+def _training(source: Source) -> dict:
+    """What the card and the log say about the training of a network, all of its stages."""
+    card, last = json.loads(source.card.read_text()), read_log(source.log)[-1]
+    training = card["training"]
+    stages = training.get("stages", [{"spectra": last["spectra"]}])
     return {
         "architecture": card["architecture"],
         "config": card["config"],
-        "spectra": last["spectra"][-1],
-        "cpu_minutes": last.get("cpu_minutes", last["minutes"])[-1],
-        "recipe": card["training"].get("loss", "masked_bce"),
-        "seed": card["training"]["seed"],
+        "spectra": sum(stage["spectra"] for stage in stages),
+        **({"cpu_minutes": last["cpu_minutes"]} if not training["start"] else {}),
+        "started": bool(training["start"]),
+        "recipe": training.get("loss", "masked_bce"),
+        "seed": training["seed"],
         "commit": card["provenance"]["commit"],
     }
 
@@ -151,19 +180,18 @@ def _snapshot(model, path: Path, sets) -> dict:
 
 
 def _snapshots(folder: Path) -> list[Path]:
-    """Those of `benchmark_networks.SNAPSHOTS` that are scored: every second one."""
+    """Those that are scored, see `benchmark_networks.SCORED`."""
     kept = sorted(folder.glob("snapshot-*.safetensors"), key=_spectra_of)
-    return [path for path in kept if _spectra_of(path) in networks.SNAPSHOTS[1::2]]
+    return [path for path in kept if _spectra_of(path) in networks.SCORED]
 
 
 def _spectra_of(path: Path) -> int:
     return int(path.stem.removeprefix("snapshot-"))
 
 
-def _log(path: Path) -> dict[str, list[float]]:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows] for name in rows[0]}
+def _columns(log: Path) -> dict[str, list[float]]:
+    rows = read_log(log)
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 if __name__ == "__main__":

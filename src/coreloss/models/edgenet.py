@@ -47,6 +47,12 @@ class EdgeNetConfig:
         object.__setattr__(self, "offsets_ev", tuple(self.offsets_ev))
         if not 0 < self.width <= 16:
             raise ValueError(f"width = {self.width} must be above 0 and at most 16")
+        reach = 3 + EdgeNet.stride * 2 * self.blocks * (self.kernel // 2)
+        if reach > MARGIN:
+            raise ValueError(
+                f"blocks = {self.blocks} of kernel = {self.kernel} see {reach} channels far;"
+                f" allowed: {MARGIN}, the distance of two windows"
+            )
         if self.dim % self.heads:
             raise ValueError(f"dim = {self.dim} must be a multiple of heads = {self.heads}")
 
