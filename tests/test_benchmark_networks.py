@@ -51,8 +51,8 @@ def test_an_oracle_is_perfect(sets):
     for part in ("simulated", "simulated_visible"):
         assert row[part]["f1"] == row[part]["exact_match_ratio"] == 1.0
         assert row[part]["ece"] < 1e-3
-    assert row["decisions"]["simulated"]["wrong_of_present"] == 0.0
-    assert row["decisions"]["simulated"]["missed"] == 0.0
+    assert row["decisions"]["simulated_visible"]["wrong_of_present"] == 0.0
+    assert row["decisions"]["simulated_visible"]["missed"] == 0.0
     json.dumps(row, allow_nan=False)
 
 
@@ -69,7 +69,7 @@ def test_scores_are_those_of_the_threshold_from_validation(sets):
     assert row["simulated_visible"]["f1"] == wanted.f1
     low, high = row["simulated_visible"]["intervals"]["f1"]
     assert low < wanted.f1 < high
-    rates = row["decisions"]["simulated"]
+    rates = row["decisions"]["simulated_visible"]
     named = (chance >= model.present_threshold) & counted
     wrong = named & ~sets.test.present.numpy()
     assert rates["wrong_of_present"] == pytest.approx(wrong.sum() / named.sum())
@@ -150,7 +150,7 @@ def test_tables_hold_the_stored_numbers(sets):
     assert "0.250" in equal
     assert "b" not in equal.splitlines()[-1]
     assert f"{row['temperature']:.2f}" in tables.calibration_table([row])
-    rate = row["decisions"]["simulated"]["wrong_of_present"]
+    rate = row["decisions"]["simulated_visible"]["wrong_of_present"]
     assert f"{rate:.1%}" in tables.decisions_table(row)
     cost = cost_of(build(config_of("edgenet")), *_one())
     line = tables.cost_table({"edgenet": (cost, cost)}, [row]).splitlines()[-1]

@@ -188,7 +188,7 @@ def score(model: Model, sets: Sets, *, seed: int = 0) -> dict[str, Any]:
         "by_snr": [part.to_dict() for part in bins],
         "f1_by_element": elements.f1.round(4).tolist(),
         "support_by_element": elements.support.tolist(),
-        "decisions": {"simulated": decision_rates(model, *labels, counted=visible)},
+        "decisions": {"simulated_visible": decision_rates(model, *labels, counted=visible)},
     }
     for quality, measured in sets.measured.items():
         labels = measured.present.numpy(), observed_probability(model, measured.inputs)
