@@ -17,6 +17,7 @@ import json
 import os
 import time
 from dataclasses import replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +35,7 @@ from coreloss.benchmark_confusion import (
 )
 from coreloss.datasets import data_dir
 from coreloss.files import replacing
-from coreloss.identify import DEFAULT_MODEL, load_model
+from coreloss.identify import DEFAULT_MODEL, Model, load_model
 from coreloss.models import build
 from coreloss.train import LOG, read_log, train
 from coreloss.train_export import provenance
@@ -97,22 +98,33 @@ def score_all(args: argparse.Namespace) -> None:
     usable = all(stored.get(name) == about[name] for name in ("sets", "provenance"))
     known = {row["model"]: row for row in stored["networks"]} if usable else {}
     old_snapshots = stored["snapshots"] if usable else []
-    models, rows, snapshots, curves = {}, {}, [], {}
-    for name, source in _sources(args.folder).items():
+    sources = _sources(args.folder)
+
+    @cache
+    def model_of(name: str) -> Model:
+        model = replace(load_model(sources[name].model), name=name)
+        return networks.decided(model, sets.validation)
+
+    rows, snapshots, curves = {}, [], {}
+    for name, source in sources.items():
         training = _training(source)
-        model = networks.decided(replace(load_model(source.model), name=name), sets.validation)
-        models[name], curves[name] = model, _columns(source.log)
+        curves[name] = _columns(source.log)
         if all(known.get(name, {}).get(key) == value for key, value in training.items()):
             rows[name] = known[name]
             snapshots += [entry for entry in old_snapshots if entry["model"] == name]
             continue
-        rows[name] = _row(model, sets, single) | training
-        snapshots += [_snapshot(model, part, sets) for part in _snapshots(source.log.parent)]
+        rows[name] = _row(model_of(name), sets, single) | training
+        parts = _snapshots(source.log.parent)
+        snapshots += [_snapshot(model_of(name), part, sets) for part in parts]
         _write(path, about, rows, snapshots, curves)
     for name, members in networks.ENSEMBLES.items():
-        if set(members) <= set(models):
-            model = networks.ensemble(name, [models[m] for m in members], sets.validation)
-            rows[name] = _row(model, sets, single) | {"members": list(members)}
+        if not set(members) <= set(rows):
+            continue
+        if name in known and all(rows[member] is known.get(member) for member in members):
+            rows[name] = known[name]
+            continue
+        model = networks.ensemble(name, [model_of(m) for m in members], sets.validation)
+        rows[name] = _row(model, sets, single) | {"members": list(members)}
     _write(path, about, rows, snapshots, curves)
 
 
