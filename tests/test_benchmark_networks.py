@@ -25,7 +25,7 @@ class Oracle(nn.Module):
         self.anchor = nn.Parameter(torch.zeros(1))
         self.known, self.noise = {}, noise
         for batch in batches:
-            inputs = networks._inputs(batch)
+            inputs = networks.inputs_of(batch)
             for spectrum, present in zip(inputs.spectrum, batch.present, strict=True):
                 self.known[spectrum.numpy().tobytes()] = present
 
@@ -60,7 +60,7 @@ def test_scores_are_those_of_the_threshold_from_validation(sets):
     model = model_of(Oracle([sets.validation, sets.test], noise=3.0), sets)
     row = networks.score(model, sets)
     assert 0.4 < row["simulated_visible"]["f1"] < 0.98
-    chance = networks.observed_probability(model, networks._inputs(sets.test))
+    chance = networks.observed_probability(model, networks.inputs_of(sets.test))
     counted = loss_mask(sets.test).numpy()
     wanted = scores(
         sets.test.present.numpy(), chance, subset="", counted=counted,
@@ -80,7 +80,7 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(sets):
         model_of(Oracle([sets.validation, sets.test], noise), sets) for noise in (0.0, 4.0)
     )
     both = networks.ensemble("both", [right, noisy], sets.validation)
-    x, mask = networks._inputs(sets.test).spectrum[:4], sets.test.mask[:4]
+    x, mask = networks.inputs_of(sets.test).spectrum[:4], sets.test.mask[:4]
     mean = sum(m.network(x, mask).double().sigmoid() for m in (right, noisy)) / 2
     torch.testing.assert_close(both.network(x, mask).double().sigmoid(), mean, atol=1e-5, rtol=1e-4)
     assert both.card["parameters"] == 2

@@ -92,8 +92,7 @@ def score_benchmark(path: str | Path, *, model: Model, seed: int = 0) -> Evaluat
     others are bins of the signal-to-noise ratio, see `evaluate.scores_by_snr`.
     """
     simulated = read_benchmark(path)
-    inputs = NetworkInput(normalise(simulated.counts, simulated.mask), simulated.mask)
-    probability = observed_probability(model, inputs)
+    probability = observed_probability(model, inputs_of(simulated))
     present, snr = simulated.present.numpy(), simulated.snr.numpy()
     observable = simulated.observable.numpy()
     labels, threshold = (present & observable, probability), model.present_threshold
@@ -137,6 +136,11 @@ def make_benchmark(
 
     config = {"settings": settings.as_dict(), "materials": materials, "split": split, "n": n}
     return write_benchmark(path, batches(), config=config, seed=seed)
+
+
+def inputs_of(batch) -> NetworkInput:
+    """What a network reads of a simulated batch or a stored set."""
+    return NetworkInput(normalise(batch.counts, batch.mask), batch.mask)
 
 
 def observed_probability(model: Model, inputs: NetworkInput) -> np.ndarray:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from coreloss.benchmark import STREAM, observed_probability
+from coreloss.benchmark import STREAM, inputs_of, observed_probability
 from coreloss.calibrate import threshold_precision_equals_recall
 from coreloss.datasets import experimental_set
 from coreloss.evaluate import average_precision, scores
@@ -22,7 +22,6 @@ from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.models.edgenet import EdgeNetConfig
 from coreloss.settings import INGREDIENTS, SimulationSettings
 from coreloss.simulate import Batch, Simulator
-from coreloss.spectra import NetworkInput, normalise
 from coreloss.train import TrainConfig, train
 from coreloss.train_losses import loss_mask
 
@@ -63,8 +62,7 @@ def run(
     """
     config = TrainConfig(spectra=spectra, seed=seed, settings=settings, model=NETWORK)
     model = load_model(str(train(config, out_dir=out_dir)))
-    inputs = NetworkInput(normalise(reference.counts, reference.mask), reference.mask)
-    labels = reference.present.numpy(), observed_probability(model, inputs)
+    labels = reference.present.numpy(), observed_probability(model, inputs_of(reference))
     counted = loss_mask(reference).numpy()
     threshold = threshold_precision_equals_recall(*labels, counted=counted)
     found = _scores(labels, counted, threshold, "simulated")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
-from coreloss.benchmark import SNR_EDGES, STREAM, observed_probability
+from coreloss.benchmark import SNR_EDGES, STREAM, inputs_of, observed_probability
 from coreloss.calibrate import (
     Reliability,
     fit_temperature,
@@ -36,7 +36,6 @@ from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.models import config_of
 from coreloss.models.ensemble import Ensemble
 from coreloss.simulate import BLOCK, Batch, Simulator
-from coreloss.spectra import NetworkInput, normalise
 from coreloss.train import TrainConfig
 from coreloss.train_export import decisions
 from coreloss.train_losses import loss_mask
@@ -106,20 +105,20 @@ def runs(*, full: bool, cpu_minutes: float, materials: str, device: str = "cpu")
         common |= {"block_size": 8192}
     else:
         common |= {"cpu_minutes": cpu_minutes, "batch_size": 64, "warmup": 100}
+    sizes = {} if full else REDUCED
+    unet = config_of("unet", **sizes.get("unet", {}))
     found = []
     for name, seed in ORDER:
-        sizes = {} if full else REDUCED[name]
         rate = LEARNING_RATE.get(name, 1e-3)
-        model = config_of(name, **sizes)
+        model = config_of(name, **sizes.get(name, {}))
         config = TrainConfig(model=model, learning_rate=rate, seed=seed, **common)
         found.append(Run(f"{name} {seed}", config))
-    model = config_of("unet", front="contrast", **({} if full else REDUCED["unet"]))
-    config = TrainConfig(model=model, learning_rate=1e-3, **common)
+    contrast = replace(unet, front="contrast")
+    config = TrainConfig(model=contrast, learning_rate=1e-3, **common)
     found.append(Run("unet, contrast 0", config))
     paper = {k: v for k, v in common.items() if k not in ("batch_size", "warmup", "report_every")}
-    model = config_of("unet", **({} if full else REDUCED["unet"]))
     paper |= {"report_every": 32_768 if full else 8192}
-    found.append(Run("unet, paper recipe 0", TrainConfig.paper(model=model, **paper)))
+    found.append(Run("unet, paper recipe 0", TrainConfig.paper(model=unet, **paper)))
     return tuple(found)
 
 
@@ -164,13 +163,13 @@ def score(model: Model, sets: Sets, *, seed: int = 0) -> dict[str, Any]:
     validation data under the same convention, with intervals and calibration error. ``decisions``
     says how often the three-way decisions of the model are right.
     """
-    chance = observed_probability(model, _inputs(sets.validation))
+    chance = observed_probability(model, inputs_of(sets.validation))
     present, observable = (_numpy(sets.validation, n) for n in ("present", "observable"))
     visible = loss_mask(sets.validation).cpu().numpy()
     at_all = threshold_precision_equals_recall(present, chance, counted=observable)
     at_visible = threshold_precision_equals_recall(present, chance, counted=visible)
 
-    chance = observed_probability(model, _inputs(sets.test))
+    chance = observed_probability(model, inputs_of(sets.test))
     present, observable = (_numpy(sets.test, n) for n in ("present", "observable"))
     visible = loss_mask(sets.test).cpu().numpy()
     labels = present, chance
@@ -285,10 +284,6 @@ def _domain_temperature(labels, counted, names: Sequence[str]) -> dict[str, floa
         "temperature": fit_temperature(logits, present, counted=counted),
         "ece_cross_validated": reliability(present, cooled, counted=everything).ece,
     }
-
-
-def _inputs(batch: Batch) -> NetworkInput:
-    return NetworkInput(normalise(batch.counts, batch.mask), batch.mask)
 
 
 def _numpy(batch: Batch, name: str) -> np.ndarray:

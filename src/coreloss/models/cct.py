@@ -11,14 +11,12 @@ from torch import nn
 from coreloss.axis import N_CHANNELS
 from coreloss.models.heads import (
     KERNEL,
-    TRANSFORMER_HEADS,
     Output,
-    check_sizes,
     he_normal,
     paper_input,
     scaled,
 )
-from coreloss.models.vit import Encoder
+from coreloss.models.vit import Encoder, ViTConfig
 
 CHANNELS = (32, 64, 128)
 KEY = 8
@@ -26,23 +24,11 @@ KEY = 8
 
 
 @dataclass(frozen=True)
-class CCTConfig:
-    """Sizes of a CCT.
+class CCTConfig(ViTConfig):
+    """Sizes of a CCT, those of `vit.ViTConfig`; `width` is of the convolutions too."""
 
-    width : of convolutions and tokens, 1 is the published size; tokens get a multiple of `heads`
-    head : 'conv', 'flatten', 'average', 'token' or 'sequence' (see `heads.Head`)
-    dropout : in the dense parts, not in the attention (1 / 6 of the speed on a CPU)
-    layers, heads : of the attention
-    """
-
-    width: float = 1.0
     head: str = "sequence"
-    dropout: float = 0.1
-    layers: int = 8
     heads: int = 8
-
-    def __post_init__(self) -> None:
-        check_sizes(self, heads=TRANSFORMER_HEADS)
 
 
 class CCT(nn.Module):
