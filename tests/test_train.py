@@ -210,7 +210,7 @@ with ranks("cpu") as group:
     if group.rank == 0:
         gradients = {name: p.grad for name, p in state.model.named_parameters()}
         save_file(gradients, sys.argv[1] + "/gradients.safetensors")
-train(replace(small, spectra=2048), out_dir=sys.argv[1] + "/run")
+    train(replace(small, spectra=2048), out_dir=sys.argv[1] + "/run")
 """
 
 
@@ -225,7 +225,12 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
         subprocess.Popen(command, env=common | {"RANK": rank, "LOCAL_RANK": rank})
         for rank in ("0", "1")
     ]
-    assert [process.wait(timeout=480) for process in started] == [0, 0]
+    try:
+        assert [process.wait(timeout=240) for process in started] == [0, 0]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
     small = config(model=VIT)
     state = new_state(small)

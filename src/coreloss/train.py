@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from contextlib import contextmanager, nullcontext
@@ -13,7 +12,6 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from coreloss.files import replacing
 from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.models import architecture_of, build
 from coreloss.models.edgenet import EdgeNetConfig
@@ -22,6 +20,7 @@ from coreloss.simulate import BLOCK, Batch, Simulator
 from coreloss.spectra import normalise
 from coreloss.train_checkpoint import State, fingerprint_of, restore, save
 from coreloss.train_export import provenance, validate, write_card, write_weights
+from coreloss.train_log import append_row, row_of
 from coreloss.train_losses import LOSSES
 from coreloss.train_parallel import Ranks, ranks
 
@@ -214,7 +213,7 @@ def _train(config, group: Ranks, out_dir: Path, resume: bool, pause_after_s) -> 
         if group.rank == 0 and whole:
             save(checkpoint, fingerprint, state)
     if group.rank == 0 and finished:
-        row = _last_row(out_dir / LOG, state) or _report(config, state, validation, out_dir)
+        row = row_of(out_dir / LOG, state.seen) or _report(config, state, validation, out_dir)
         write_weights(state.average, out_dir / WEIGHTS)
         training = {k: v for k, v in asdict(config).items() if k != "model"}
         model = _averaged(config, load_file(out_dir / WEIGHTS))  # as they are stored
@@ -354,7 +353,7 @@ def _report(config: TrainConfig, state: State, validation: Batch, out_dir: Path)
         f" EMR {row['exact_match_visible']:.3f}",
         flush=True,
     )
-    _append(out_dir / LOG, row)
+    append_row(out_dir / LOG, row)
     state.running.clear()
     _plateau(config, state, row["f1_visible"])
     return row
@@ -371,31 +370,7 @@ def _plateau(config: TrainConfig, state: State, score: float) -> None:
         state.halvings, state.since_halving = state.halvings + 1, 0
 
 
-def read_log(path: Path) -> list[dict[str, float]]:
-    """Rows of a training log; none, if there is no such file."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
-def _last_row(path: Path, state: State) -> dict:
-    """The report of this very state, if it was made already."""
-    rows = [row for row in read_log(path) if row["spectra"] == state.seen]
-    return rows[-1] | {"spectra": state.seen} if rows else {}
-
-
 def _clear(out_dir: Path) -> None:
     """Remove what another run has left."""
     for path in (out_dir / CARD, out_dir / LOG, out_dir / WEIGHTS, *out_dir.glob("snapshot-*")):
         path.unlink(missing_ok=True)
-
-
-def _append(path: Path, row: dict) -> None:
-    """Add a row to the log, after dropping what a run that was cut off had written beyond it."""
-    rows = [old for old in read_log(path) if old["spectra"] < row["spectra"]]
-    rows = [old | {"spectra": int(old["spectra"])} for old in rows]
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        writer.writeheader()
-        writer.writerows([*rows, row])

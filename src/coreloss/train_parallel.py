@@ -46,7 +46,8 @@ def ranks(device: str) -> Iterator[Ranks]:
     """Join the processes of `torchrun`, or train alone without it.
 
     With ``device="cuda"`` each process takes the GPU of its local rank (NCCL); on the CPU they talk
-    through gloo.
+    through gloo. Inside another `ranks`, the processes stay joined: leaving and joining again
+    through one port lets a fast process meet the group that a slow one is still leaving.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
@@ -55,6 +56,9 @@ def ranks(device: str) -> Iterator[Ranks]:
     if device.startswith("cuda"):
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
+    if dist.is_initialized():
+        yield Ranks(dist.get_rank(), world, device)
+        return
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield Ranks(dist.get_rank(), world, device)

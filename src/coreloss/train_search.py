@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from coreloss.files import replacing
-from coreloss.train import LOG, TrainConfig, read_log, train
+from coreloss.train import LOG, TrainConfig, train
+from coreloss.train_log import read_log
 
 
 def search_learning_rate(

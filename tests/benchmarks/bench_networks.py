@@ -37,8 +37,9 @@ from coreloss.datasets import data_dir
 from coreloss.files import replacing
 from coreloss.identify import DEFAULT_MODEL, Model, load_model
 from coreloss.models import build
-from coreloss.train import LOG, read_log, train
+from coreloss.train import LOG, train
 from coreloss.train_export import provenance
+from coreloss.train_log import read_log
 
 PARTS = ("simulated", "measured")
 RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
