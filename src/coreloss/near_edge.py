@@ -86,7 +86,7 @@ def resonances(onset_ev, largest, settings: SimulationSettings, *, generator) ->
     A sharp first peak (pi* in bonds that have one) and three more, ever broader and farther apart,
     up to `largest` edge heights: the span of boron nitride, nitrogen gas, graphite, carbonates,
     oxides and of the L edges of alumina and silica. In half of them the smooth edge begins only at
-    the second peak, as in bonded layers: what lies before is taken away, up to all of it.
+    the second peak, as in bonded layers: what lies before is taken away, most often nearly all.
     """
     keep = chance(onset_ev.shape, settings.resonance_probability, generator=generator)
     edge = (keep & (largest > 0)).nonzero().squeeze(1)
@@ -98,7 +98,7 @@ def resonances(onset_ev, largest, settings: SimulationSettings, *, generator) ->
     height = uniform((n, 4), (low, high), generator=generator).exp()
     height *= torch.tensor(_RESONANCE_DECAY, device=height.device)
     delay = position[:, 1:2]
-    depth = uniform((n, 1), (0.2, 1.0), generator=generator)
+    depth = 1 - 0.8 * uniform((n, 1), (0.0, 1.0), generator=generator) ** 2
     depth = depth * chance((n, 1), 0.5, generator=generator)
     # Two Gaussians side by side are flat between the onset and the delayed edge.
     return Peaks(

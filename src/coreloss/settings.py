@@ -31,6 +31,7 @@ INGREDIENTS: dict[str, dict] = {
         "damage_probability": 0.0,
     },
     "cross-section spread": {"cross_section_error": 0.0},
+    "bonded shifts": {"bonded_shift_probability": 0.0},
     "shell shifts": {"shell_shift_ev": 0.0, "split_shift_ev": 0.0, "branching_spread": 0.0},
     "core-hole lifetime": {"core_hole_lifetime": False},
     "resonances": {"resonance_probability": 0.0},
@@ -124,6 +125,11 @@ class SimulationSettings:
     # tabulated onsets differ by about 1 eV between compilations.
     chemical_shift_ev: float = 1.3  # standard deviation, the same for all shells of an element
     shell_shift_ev: float = 0.7  # standard deviation, per shell
+    # In bonds, light elements begin later than the tabulated onset: B K of boron nitride 3.8 eV,
+    # of borates 6 eV, C K of carbonates 6 eV, Al and Si L23 of oxides 4 to 6 eV, S L23 of sulfates
+    # 6 eV, O K of silica and magnesia 5 eV (Egerton 2011; EELS Atlas).
+    bonded_shift_ev: Range = (0.0, 8.0)  # uniform, added to the elements that have resonances
+    bonded_shift_probability: float = 0.5
     split_shift_ev: float = 0.3  # standard deviation, of the second white line against the first
     core_hole_lifetime: bool = True  # natural widths of Krause and Oliver (1979)
 
@@ -187,12 +193,12 @@ class SimulationSettings:
 
     # Axis
     axis_shift_ev: float = 1.2  # standard deviation of the energy offset
-    bad_axis_probability: float = 0.15  # uniform offset instead, within the next limits
+    bad_axis_probability: float = 0.25  # uniform offset instead, within the next limits
     bad_axis_shift_ev: Range = (-8.0, 8.0)
     lost_axis_probability: float = 0.07  # of these, twice as far
     off_grid_probability: float = 0.5  # channels of 1 eV that do not lie at whole eV
     dispersion_error_probability: float = 0.4
-    dispersion_error: float = 2e-3  # standard deviation, cut off at 5e-3
+    dispersion_error: float = 3e-3  # standard deviation, cut off at 8e-3
 
     # Spectra that somebody processed: a power law fitted before an edge and subtracted, perhaps the
     # plural scattering deconvolved too. A declared minority, see `Batch.processed`.

@@ -200,7 +200,7 @@ def draw_axis(window: Window, settings: SimulationSettings, *, generator) -> Axi
     bad = chance(n, s.bad_axis_probability, generator=generator)
     far = 1 + chance(n, s.lost_axis_probability, generator=generator).float()
     bad_offset = far * uniform(n, s.bad_axis_shift_ev, generator=generator)
-    stretch = normal(n, s.dispersion_error, generator=generator).clamp(-5e-3, 5e-3)
+    stretch = normal(n, s.dispersion_error, generator=generator).clamp(-8e-3, 8e-3)
     where = uniform(n, (0.0, 1.0), generator=generator)
     dispersion = torch.tensor(DISPERSIONS_EV, device=window.lo_ev.device)[window.dispersion]
     off_grid = (dispersion != 1) | chance(n, s.off_grid_probability, generator=generator)

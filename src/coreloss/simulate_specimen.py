@@ -12,9 +12,9 @@ from coreloss.sampling import chance, log_uniform, normal, pick, uniform, weight
 from coreloss.scattering import STRIP_CHANNELS
 from coreloss.settings import DISPERSIONS_EV, RECORDED_CHANNELS, SimulationSettings
 from coreloss.simulate_tables import (
-    MAX_SHIFT_STEPS,
     RANK,
     SHIFT_STEP_EV,
+    SHIFT_STEPS,
     MaterialTables,
     Queries,
     ShellTables,
@@ -201,6 +201,9 @@ def draw_pairs(
         log_uniform((n,), s.collection_mrad, generator=generator),
     )
     element_shift = normal(specimen.elements.shape, s.chemical_shift_ev, generator=generator)
+    late = uniform(element_shift.shape, s.bonded_shift_ev, generator=generator)
+    late *= chance(element_shift.shape, s.bonded_shift_probability, generator=generator)
+    element_shift += late * shells.bonded[specimen.elements.clamp(min=0)]
     candidates = shells.of_element[specimen.elements.clamp(min=0)]  # (B, k, s)
     valid = (specimen.elements >= 0)[:, :, None] & (candidates >= 0)
     valid &= shells.onset_ev[candidates] < window.hi_ev[:, None, None]
@@ -209,7 +212,7 @@ def draw_pairs(
     shell = candidates[valid]
     shift = element_shift[spectrum, slot]
     shift = shift + normal(shell.shape, s.shell_shift_ev, generator=generator)
-    step = (shift / SHIFT_STEP_EV).round().long().clamp(-MAX_SHIFT_STEPS, MAX_SHIFT_STEPS)
+    step = (shift / SHIFT_STEP_EV).round().long().clamp(*SHIFT_STEPS)
     error = normal(shell.shape, s.cross_section_error, generator=generator).exp()
     weight = specimen.amounts[spectrum, slot] * error
     coefficients = shells.bank.coefficients(*(value[spectrum] for value in beam), shell=shell)

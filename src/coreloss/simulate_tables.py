@@ -13,7 +13,9 @@ from coreloss.edges import ELEMENTS, edge_shells
 from coreloss.materials import Materials, QueryIndex
 
 SHIFT_STEP_EV = 0.5
-MAX_SHIFT_STEPS = 8
+SHIFT_STEPS = (-8, 18)
+"""Fewest and most steps that an edge is moved by: shells of bonded light elements begin later than
+tabulated by up to 8 eV, none begins much earlier."""
 RANK = 3
 """Terms of the low-rank cross-sections in use: 0.3 % of an edge's maximum (median), 5 % at worst,
 below the spread between GOS models that `SimulationSettings.cross_section_error` stands for."""
@@ -31,6 +33,7 @@ class ShellTables:
 
     onset_ev, bound_area_ev, resonance (S,) float, the last the largest height of resonances;
         identifying (S,) bool
+    bonded (80,) bool : elements whose shells begin late in bonds, those that have resonances
     offset_ev, ratio, width_ev : (S, 2), subshell onsets behind the first, occupancy ratios, and
         natural widths of the core hole (0 without lifetimes)
     of_element, sets_of_element : (80, s) long, shells and identifying sets, -1 pads
@@ -42,6 +45,7 @@ class ShellTables:
     onset_ev: torch.Tensor
     identifying: torch.Tensor
     resonance: torch.Tensor
+    bonded: torch.Tensor
     offset_ev: torch.Tensor
     ratio: torch.Tensor
     width_ev: torch.Tensor
@@ -59,7 +63,7 @@ class ShellTables:
         shells, bank = edge_shells(), bank.to(device)
         width_ev = torch.tensor([_two(edge.widths_ev) for edge in shells], device=device) * lifetime
         rows, first = _broadened(bank.rows[:, :RANK], width_ev[:, 0])
-        first_shifted = first - MAX_SHIFT_STEPS * SHIFT_STEP_EV - 1
+        first_shifted = first + SHIFT_STEPS[0] * SHIFT_STEP_EV - 1
         onset_ev = torch.tensor([edge.onset_ev for edge in shells], device=device)
         heights = {(element, shell): top for element, shell, top in near_edge.RESONANCE_HEIGHTS}
         resonance = [heights.get((edge.element, edge.shell), 0.0) for edge in shells]
@@ -69,6 +73,7 @@ class ShellTables:
             onset_ev=onset_ev,
             identifying=torch.tensor(identifying, device=device),
             resonance=torch.tensor(resonance, device=device),
+            bonded=torch.tensor([e in {key[0] for key in heights} for e in ELEMENTS]).to(device),
             offset_ev=torch.tensor([_two(edge.offsets_ev) for edge in shells], device=device),
             ratio=torch.tensor([_two(edge.ratios) for edge in shells], device=device),
             width_ev=width_ev,
@@ -93,7 +98,8 @@ def default_shells(device: str, lifetime: bool = True, gos_table: str = "builtin
 def first_tile(shell: torch.Tensor, shift_steps: torch.Tensor) -> torch.Tensor:
     """First tiles in `ShellTables.shifted_rows` of shells moved by steps: (P, RANK)."""
     row = shell[:, None] * RANK + torch.arange(RANK, device=shell.device)
-    return (row * (2 * MAX_SHIFT_STEPS + 1) + (shift_steps + MAX_SHIFT_STEPS)[:, None]) * TILES
+    fewest, most = SHIFT_STEPS
+    return (row * (most - fewest + 1) + (shift_steps - fewest)[:, None]) * TILES
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +186,7 @@ def _broadened(rows: torch.Tensor, width_ev: torch.Tensor) -> tuple[torch.Tensor
 
 
 def _shifted_rows(rows: torch.Tensor) -> torch.Tensor:
-    steps = torch.arange(-MAX_SHIFT_STEPS, MAX_SHIFT_STEPS + 1) * SHIFT_STEP_EV
+    steps = torch.arange(SHIFT_STEPS[0], SHIFT_STEPS[1] + 1) * SHIFT_STEP_EV
     shifted = torch.stack([_shift(rows, float(shift)) for shift in steps], 2)
     return shifted.reshape(-1, rows.shape[-1])
 
