@@ -94,7 +94,7 @@ def resonances(onset_ev, largest, settings: SimulationSettings, *, generator) ->
     steps = [uniform((n, 1), s, generator=generator) for s in RESONANCE_STEPS_EV]
     position = torch.cat(steps, 1).cumsum(1)
     fwhm = uniform((n, 4), (0.8, 3.0), generator=generator) * (1 + position / 12)
-    low, high = math.log(0.1), largest[edge, None].log()
+    low, high = math.log(0.2), largest[edge, None].log()
     height = uniform((n, 4), (low, high), generator=generator).exp()
     height *= torch.tensor(_RESONANCE_DECAY, device=height.device)
     delay = position[:, 1:2]

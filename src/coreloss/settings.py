@@ -130,6 +130,7 @@ class SimulationSettings:
     # 6 eV, O K of silica and magnesia 5 eV (Egerton 2011; EELS Atlas).
     bonded_shift_ev: Range = (0.0, 8.0)  # uniform, added to the elements that have resonances
     bonded_shift_probability: float = 0.5
+    bonded_shift_others: float = 0.4  # of it, for the cations of oxides and halides
     split_shift_ev: float = 0.3  # standard deviation, of the second white line against the first
     core_hole_lifetime: bool = True  # natural widths of Krause and Oliver (1979)
 
@@ -139,7 +140,7 @@ class SimulationSettings:
     fine_structure_region_ev: Range = (10.0, 60.0)  # uniform
     fine_structure_height: Range = (0.02, 1.5)  # log-uniform scale of the peaks, edge height = 1
     strong_peak_probability: float = 0.05  # one peak of 1..10 edge heights (Annys et al.)
-    resonance_probability: float = 0.75  # pi* and sigma* of light K edges, L23 of Mg to Cl
+    resonance_probability: float = 0.85  # pi* and sigma* of light K edges, L23 of Mg to Cl
     white_line_factor: Range = (0.15, 2.2)  # uniform, times the vacancy-weighted bound strength
     # L3/L2 and M5/M4 depart from 2 and 1.5 by factors of two (Leapman and Grunes, Phys. Rev. Lett.
     # 45 (1980) 397; Thole and van der Laan, Phys. Rev. B 38 (1988) 3158).

@@ -203,7 +203,8 @@ def draw_pairs(
     element_shift = normal(specimen.elements.shape, s.chemical_shift_ev, generator=generator)
     late = uniform(element_shift.shape, s.bonded_shift_ev, generator=generator)
     late *= chance(element_shift.shape, s.bonded_shift_probability, generator=generator)
-    element_shift += late * shells.bonded[specimen.elements.clamp(min=0)]
+    bonded = shells.bonded[specimen.elements.clamp(min=0)]
+    element_shift += late * torch.where(bonded, 1.0, s.bonded_shift_others)
     candidates = shells.of_element[specimen.elements.clamp(min=0)]  # (B, k, s)
     valid = (specimen.elements >= 0)[:, :, None] & (candidates >= 0)
     valid &= shells.onset_ev[candidates] < window.hi_ev[:, None, None]
