@@ -287,14 +287,23 @@ def _uniform_hash(formula: str, seed: int) -> float:
 
 
 def query_table(
-    materials: Materials, rows: np.ndarray, *, per_element: int | None = None, seed: int = 0
+    materials: Materials,
+    rows: np.ndarray,
+    *,
+    per_element: int | None = None,
+    seed: int = 0,
+    common: np.ndarray | None = None,
+    common_share: float = 0.0,
 ) -> QueryIndex:
     """The materials of one split by element, all of them or a fixed number for each element.
 
     ``per_element`` materials are drawn for each element (the paper: 1400 for training, 300 for
     validation and for test), with replacement where an element has fewer; which ones is in
-    :meth:`QueryIndex.drawn_with_replacement`.
+    :meth:`QueryIndex.drawn_with_replacement`. Otherwise, the materials that ``common`` (n,) marks
+    are repeated until they are ``common_share`` of those of each element.
     """
+    if not 0 <= common_share < 1:
+        raise ValueError(f"common_share {common_share}: give a share of 0 or more, below 1")
     if per_element is not None and per_element < 1:
         raise ValueError(f"per_element {per_element}: give at least 1, or None for all materials")
     present = materials.contains()[rows]
@@ -304,6 +313,10 @@ def query_table(
         own = np.asarray(rows, dtype=np.int64)[present[:, label]]
         if per_element is not None and len(own):
             own = generator.choice(own, per_element, replace=len(own) < per_element)
+        elif common is not None and common[own].any():
+            often = own[common[own]]
+            wanted = common_share / (1 - common_share) * (len(own) - len(often)) / len(often)
+            own = np.concatenate([own, np.repeat(often, max(round(wanted) - 1, 0))])
         picked.append(own)
     return QueryIndex(
         offsets=np.concatenate([[0], np.cumsum([len(own) for own in picked])]).astype(np.int64),

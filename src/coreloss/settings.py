@@ -22,6 +22,7 @@ RECORDED_CHANNELS = (512, 1024, 1340, 2048, 3710, 4096)
 """Channels of serial scans, photodiode arrays, CCDs and direct detectors."""
 
 INGREDIENTS: dict[str, dict] = {
+    "common compounds": {"common_share": 0.0},
     "mixed specimens": {
         "second_phase_probability": 0.0,
         "carbon_probability": 0.0,
@@ -109,6 +110,7 @@ class SimulationSettings:
     # support film, contamination and oxidised surfaces; hydrocarbon for what the beam collects;
     # stray elements for grid, holder and ion milling. Amounts are relative to the first phase.
     # Damage leaves that share of the volatile elements.
+    common_share: float = 0.3  # of the compounds that ask for an element: well-known ones
     second_phase_probability: float = 0.15
     carbon_probability: float = 0.15
     oxygen_probability: float = 0.10

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from coreloss.compounds.common import are_common
 from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.models import architecture_of, build
 from coreloss.models.edgenet import EdgeNetConfig
@@ -133,10 +134,11 @@ def simulators(config: TrainConfig) -> tuple[Simulator, Simulator]:
     """Training and validation stream: no compound in both, independent random numbers."""
     materials = load_materials(config.materials)
     split = split_materials(materials, seed=0)
+    common, share = are_common(materials), config.settings.common_share
     return tuple(
         Simulator(
             materials,
-            query_table(materials, split[name]),
+            query_table(materials, split[name], common=common, common_share=share),
             settings=config.settings,
             seed=2 * config.seed + number,
             device=config.device,
