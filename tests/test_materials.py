@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from coreloss import materials as mt
+from coreloss.compounds.common import are_common
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.formulas import composition, read_composition, reduce_formula
 
@@ -347,3 +348,20 @@ def test_the_embedded_list_resembles_the_materials_project(embedded, tmp_path):
     assert result["cooccurrence_cosine"] > 0.90
     assert np.abs(np.diff(result["oxide_share"])) < 0.06
     assert result["share_in_other"][1] > 0.10
+
+
+def test_common_materials_are_their_share_of_each_element(embedded):
+    split = mt.split_materials(embedded, seed=0)["train"]
+    common = are_common(embedded)
+    names = {embedded.formulas[row] for row in np.flatnonzero(common)}
+    assert {"BN", "TiO2", "SrTiO3", "CaMg(CO3)2", "Fe", "NaAlSi3O8"} <= names
+    assert len(names) < 350
+    plain = mt.query_table(embedded, split)
+    table = mt.query_table(embedded, split, common=common, common_share=0.3)
+    for element in ("O", "N", "La", "Cl", "Tc"):
+        rows = table.rows_of(element)
+        assert set(rows) == set(plain.rows_of(element))
+        assert common[rows].mean() == pytest.approx(0.3, abs=0.01)
+        assert common[plain.rows_of(element)].mean() < 0.1
+    with pytest.raises(ValueError, match="common_share 1"):
+        mt.query_table(embedded, split, common=common, common_share=1.0)

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -29,7 +30,7 @@ from coreloss.simulate_specimen import (
     draw_specimen,
     draw_window,
 )
-from coreloss.simulate_tables import RANK, TILE, TILES
+from coreloss.simulate_tables import RANK, SHIFT_STEP_EV, SHIFT_STEPS, TILE, TILES
 
 BANK = banks.CrossSectionBank(*(torch.zeros(1) for _ in range(3)))
 
@@ -72,7 +73,7 @@ def test_the_stream_is_the_one_it_was():
     assert hashlib.sha256(drawn).hexdigest() == (
         "8c1a86ec4311046a163f70401822beb09446b219b3bf32cf657c57659be1bb80"
     )
-    assert first.counts.double().sum().item() == pytest.approx(1.26044339e11, rel=1e-5)
+    assert first.counts.double().sum().item() == pytest.approx(94655147794.86328, rel=1e-5)
 
 
 def test_the_number_of_threads_does_not_matter(simulator, batch):
@@ -248,7 +249,7 @@ def test_the_continuum_is_the_sum_of_its_cross_sections(simulator):
     pairs = draw_pairs(specimen, window, shells, s, generator=generator)
     pairs = replace(pairs, shift_step=torch.zeros_like(pairs.shift_step))
     rows = shells.shifted_rows.view(len(shells.onset_ev), RANK, -1, TILES * TILE)
-    whole = rows[:, :, rows.shape[2] // 2]
+    whole = rows[:, :, -SHIFT_STEPS[0]]
     flat = continuum(pairs, bands, shells)
     assert len(bands.groups) == 5
     for spectra, _, band in bands.matrices(flat):
@@ -361,3 +362,25 @@ def test_draws_follow_their_laws():
     picked = pick(valid, generator=g)
     assert set(picked.tolist()) == {1, 2}
     assert (picked == 1).float().mean().item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_light_elements_begin_late_in_bonds(simulator):
+    generator = generator_for(3, 0)
+    s, shells = simulator.settings, simulator.shells[0]
+    shifts = {"O": [], "C": [], "Fe": [], "La": []}
+    for _ in range(4):
+        window = draw_window(BLOCK, shells, simulator.materials, s, generator=generator)
+        specimen = draw_specimen(window.query, simulator.materials, s, generator=generator)
+        pairs = draw_pairs(specimen, window, shells, s, generator=generator)
+        shift = pairs.onset_ev - shells.onset_ev[pairs.shell]
+        for element, found in shifts.items():
+            found += shift[pairs.element == ELEMENT_INDEX[element]].tolist()
+    mean = {element: float(np.mean(found)) for element, found in shifts.items()}
+    late = s.bonded_shift_probability * np.mean(s.bonded_shift_ev)
+    for element in ("O", "C"):
+        assert mean[element] == pytest.approx(late, abs=0.4)
+        assert np.quantile(shifts[element], 0.9) > 5.5  # borates, silica
+    for element in ("Fe", "La"):
+        assert mean[element] == pytest.approx(s.bonded_shift_others * late, abs=0.4)
+    assert max(map(max, shifts.values())) <= SHIFT_STEPS[1] * SHIFT_STEP_EV
+    assert min(map(min, shifts.values())) >= SHIFT_STEPS[0] * SHIFT_STEP_EV
