@@ -18,8 +18,8 @@ ORDER = (
     "files", "axis", "settings", "sampling", "kinematics", "edges", "formulas", "materials",
     "compounds", "radial", "atom", "oscillator", "gosh", "photoabsorption", "white_lines", "gos",
     "cross_section", "scattering", "near_edge", "detector", "simulate", "spectra", "benchmark_file",
-    "datasets", "models", "evaluate", "calibrate", "train", "baselines", "identify", "attribution",
-    "benchmark", "quantify", "mapping", "report", "plot", "cli",
+    "datasets", "models", "evaluate", "calibrate", "train", "edge_fit", "baselines", "identify",
+    "attribution", "benchmark", "quantify", "mapping", "report", "plot", "cli",
 )  # fmt: skip
 # A result may draw itself: `plot` is imported inside the method, never at the top of a module.
 LAZY_FROM_ANYWHERE = {"plot"}

@@ -105,12 +105,18 @@ def test_temperature_divides_the_logits():
 
 def test_dictionary_is_json_without_nan(model):
     found = identify(background(m=2), model=model, each=True).to_dict()
-    assert list(found) == ["file", "model", "threshold", "window_ev", "spectra"]
+    assert list(found) == [
+        *("file", "model", "threshold", "absent_threshold", "range_ev", "window_ev"),
+        *("offset_ev", "offset_error_ev", "spectra"),
+    ]
     assert list(found["spectra"][0]) == [
         "present",
         "undetermined",
         "not_observable",
         "probabilities",
+        "evidence",
+        "alternatives",
+        "contamination",
         "warnings",
     ]
     read = json.loads(json.dumps(found, allow_nan=False))
@@ -125,14 +131,17 @@ def test_a_good_spectrum_has_no_warnings(model):
 def test_zero_loss_peak_in_the_window_is_warned_of(model):
     energy = np.arange(-20.0, 400.0)
     counts = 1e6 * np.exp(-(energy**2)) + 1e4 * (energy + 30) ** -1.0
-    (warning,) = identify(Spectrum(energy, counts), model=model).warnings
-    assert "zero-loss" in warning
+    spectrum = Spectrum(energy, counts)
+    (cut,) = identify(spectrum, model=model).warnings
+    assert "zero-loss peak and plasmons below 30 eV, cut off" in cut
+    (warning,) = identify(spectrum, model=model, window_ev=(-20, 400)).warnings
+    assert "the window holds the zero-loss" in warning
 
 
 @pytest.mark.parametrize(
     ("spectrum", "words"),
     [
-        (background(start=20, stop=400), "among the plasmons"),
+        (background(start=20, stop=400), "valence losses below 30 eV, cut off"),
         (background(start=500, stop=545), "eV wide"),
         (background(counts=10), "counts per eV"),
         (background(start=2600, stop=2660.0), "no identifying edge"),
@@ -143,13 +152,21 @@ def test_warnings(model, spectrum, words):
     assert any(words in warning for warning in identify(spectrum, model=model).warnings)
 
 
+def test_plasmons_in_a_chosen_window_are_warned_of(model):
+    spectrum = background(start=20, stop=400)
+    (warning,) = identify(spectrum, model=model, window_ev=(20, 400)).warnings
+    assert "among the plasmons" in warning
+
+
 def test_missing_values_count_in_the_window_only(model):
     whole = background(m=2)
     counts = whole.counts.copy()
     counts[:, :40] = np.nan
     holed = Spectrum(whole.energy_ev, counts)
     with pytest.raises(ValueError, match=r"between 350 and 369\.5 eV are NaN"):
-        identify(holed, model=model)
+        identify(holed, model=model, window_ev=(350, 750))
+    (cut,) = identify(holed, model=model).warnings
+    assert "equal counts or none below 370 eV" in cut
     assert identify(holed, model=model, window_ev=(370, 750)).warnings == ()
     with pytest.raises(ValueError, match="NaN"):
         identify(holed, model=model, window_ev=(370, 750), shift_ev=10)
@@ -164,7 +181,7 @@ def test_zero_loss_and_negative_counts_are_warned_of_once(model, tmp_path):
     path = tmp_path / "low.csv"
     np.savetxt(path, np.transpose([energy, counts]), header="eV counts")
     spectrum = read_spectrum(path)
-    zero_loss, negative = identify(spectrum, model=model).warnings
+    zero_loss, negative = identify(spectrum, model=model, window_ev=(-20, 400)).warnings
     assert "zero-loss" in zero_loss
     assert "negative" in negative
     assert identify(spectrum, model=model, window_ev=(50, 130)).warnings == ()

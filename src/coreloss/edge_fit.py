@@ -128,18 +128,22 @@ def element_z(
     inputs: NetworkInput,
     candidates=None,
     *,
+    known=None,
     beam: tuple[float, float, float] = TYPICAL_BEAM,
 ) -> np.ndarray:
     """Significance of the best edge of each element, (n, 80); 0 where it was not tested.
 
     ``candidates`` (n, 80) bool names the elements to test in each spectrum; without it, all that
-    have an identifying edge inside the window.
+    have an identifying edge inside the window. ``known`` (n, 80) bool names those that they are
+    tested beside, the candidates by default.
     """
     z = np.zeros((len(inputs), len(ELEMENTS)))
-    for row in range(len(inputs)):
-        chosen = np.ones(len(ELEMENTS), bool) if candidates is None else np.asarray(candidates[row])
-        names = [ELEMENTS[k] for k in np.flatnonzero(chosen)]
-        for edge in edge_evidence(inputs.spectrum[row], inputs.mask[row], names, beam=beam):
+    tested = np.ones_like(z, bool) if candidates is None else np.asarray(candidates)
+    beside = tested if known is None else np.asarray(known)
+    for row, (test, others) in enumerate(zip(tested, beside, strict=True)):
+        names, against = ([ELEMENTS[k] for k in np.flatnonzero(x)] for x in (test, others))
+        here = inputs.spectrum[row], inputs.mask[row]
+        for edge in edge_evidence(*here, names, known=against, beam=beam):
             k = ELEMENT_INDEX[edge.element]
             z[row, k] = max(z[row, k], edge.z)
     return z

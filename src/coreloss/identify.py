@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,15 +13,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from coreloss.axis import window_of
+from coreloss.edge_fit import TYPICAL_BEAM, EdgeEvidence, edge_evidence
 from coreloss.edges import ELEMENTS, observable_elements
+from coreloss.identify_evidence import Combination, Findings, best_z, contamination, findings
 from coreloss.models import build, config_of
-from coreloss.spectra import NetworkInput, Spectrum, preprocess
+from coreloss.spectra import MEAN_FLOOR, NetworkInput, Spectrum, preprocess
+from coreloss.spectra_signal import as_spectrum
+from coreloss.spectra_window import usable_window, without_faults
 
 DEFAULT_MODEL = "edgenet-small"
 BATCH = 96  # more does not fit into the caches of a processor
 
 LOW_LOSS_EV = 30.0
 ZERO_LOSS_EV = 10.0
+MOST_WITH_EVIDENCE = 32
+"""Spectra of one call whose edges are fitted unless told otherwise, a twentieth second each."""
 FEW_COUNTS_PER_EV = 20.0
 NARROW_EV = 60.0
 
@@ -32,6 +39,7 @@ class Model:
 
     An element is present at a probability of ``present_threshold`` or more, absent below
     ``absent_threshold`` and undetermined between them; logits are divided by ``temperature``.
+    ``combination`` joins the answer of the network and that of a fit.
     """
 
     name: str
@@ -40,6 +48,7 @@ class Model:
     present_threshold: float
     absent_threshold: float
     temperature: float
+    combination: Combination = field(default_factory=Combination)
 
     def probability(self, inputs: NetworkInput) -> np.ndarray:
         """sigmoid(logits / temperature) of the 80 elements, (batch, 80) float64."""
@@ -56,7 +65,10 @@ class Elements:
     """What one spectrum says; ``present`` and ``undetermined`` begin with the likeliest element.
 
     ``probabilities`` has all 80 elements; it is NaN for those in ``not_observable``, which have no
-    identifying edge inside the window: the spectrum says nothing about them.
+    identifying edge inside the window: the spectrum says nothing about them. ``evidence`` lists the
+    edges of present and undetermined elements, each element's strongest first; ``alternatives``
+    what a present element could be taken for; ``contamination`` those that may come from the
+    support or the surface.
     """
 
     present: tuple[str, ...]
@@ -64,6 +76,9 @@ class Elements:
     not_observable: tuple[str, ...]
     probabilities: dict[str, float]
     warnings: tuple[str, ...]
+    evidence: tuple[EdgeEvidence, ...] = ()
+    alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contamination: tuple[str, ...] = ()
 
     def to_dict(self) -> dict:
         """Plain dictionary for JSON; ``probabilities`` lists the observable elements only."""
@@ -74,6 +89,9 @@ class Elements:
             "probabilities": {
                 e: round(p, 4) for e, p in self.probabilities.items() if not np.isnan(p)
             },
+            "evidence": [asdict(edge) for edge in self.evidence],
+            "alternatives": {e: list(others) for e, others in self.alternatives.items()},
+            "contamination": list(self.contamination),
             "warnings": list(self.warnings),
         }
 
@@ -84,7 +102,8 @@ class Identification:
 
     ``probability`` (m, 80) in the order of `edges.ELEMENTS`, NaN where not observable. With one
     spectrum, ``present`` and the other results are attributes; with several they are those of
-    ``spectra[i]``.
+    ``spectra[i]``. ``cut_ev`` is the range of the data, ``window_ev`` the part of it that was used;
+    ``findings`` what supports the answer, one entry per spectrum or none.
     """
 
     probability: np.ndarray
@@ -95,6 +114,8 @@ class Identification:
     model: str
     spectrum: Spectrum
     spectrum_warnings: tuple[tuple[str, ...], ...]
+    cut_ev: tuple[float, float]
+    findings: tuple[Findings, ...] = ()
 
     def __len__(self) -> int:
         return len(self.probability)
@@ -129,13 +150,42 @@ class Identification:
         """What makes this answer less certain than it looks."""
         return self._only().warnings
 
+    @property
+    def offset_ev(self) -> float | None:
+        """Calibration error of the axis by the edges of present elements; None without any."""
+        return self._offset(0)
+
+    @property
+    def offset_error_ev(self) -> float | None:
+        """Standard deviation of ``offset_ev``: chemical shifts look like calibration errors."""
+        return self._offset(1)
+
+    @property
+    def background(self) -> np.ndarray | None:
+        """Counts below all edges, (m, n) on the axis of ``spectrum``; NaN outside the window."""
+        if not self.findings:
+            return None
+        energy = self.spectrum.energy_ev
+        inside = (energy >= self.window_ev[0]) & (energy <= self.window_ev[1])
+        rows = np.full(self.spectrum.counts.shape, np.nan)
+        for row, counts, found in zip(rows, self.spectrum.counts, self.findings, strict=True):
+            known = np.flatnonzero(np.isfinite(found.background))
+            below = np.interp(energy[inside], known, found.background[known])
+            mean, size = counts[inside].mean(), np.abs(counts[inside]).mean()
+            row[inside] = below * (mean if mean > MEAN_FLOOR * size else size)
+        return rows
+
     def to_dict(self) -> dict:
         """Plain dictionary for JSON files."""
         return {
             "file": self.spectrum.file,
             "model": self.model,
             "threshold": self.threshold,
+            "absent_threshold": self.absent_threshold,
+            "range_ev": list(self.cut_ev),
             "window_ev": list(self.window_ev),
+            "offset_ev": self.offset_ev,
+            "offset_error_ev": self.offset_error_ev,
             "spectra": [elements.to_dict() for elements in self.spectra],
         }
 
@@ -152,42 +202,59 @@ class Identification:
             )
         return self._elements(0)
 
+    def _offset(self, which: int) -> float | None:
+        known = [found.offset for found in self.findings if found.offset is not None]
+        if not known:
+            return None
+        return float(np.median([offset[which] for offset in known]))
+
     def _elements(self, row: int) -> Elements:
         p = self.probability[row]
         order = sorted(np.flatnonzero(self.observable), key=lambda k: -p[k])
+        present = tuple(ELEMENTS[k] for k in order if p[k] >= self.threshold)
+        open_ones = tuple(
+            ELEMENTS[k] for k in order if self.absent_threshold <= p[k] < self.threshold
+        )
+        found = self.findings[row] if self.findings else Findings()
         return Elements(
-            present=tuple(ELEMENTS[k] for k in order if p[k] >= self.threshold),
-            undetermined=tuple(
-                ELEMENTS[k] for k in order if self.absent_threshold <= p[k] < self.threshold
-            ),
+            present=present,
+            undetermined=open_ones,
             not_observable=self.not_observable,
             probabilities=dict(zip(ELEMENTS, p.tolist(), strict=True)),
             warnings=self.spectrum_warnings[row],
+            evidence=tuple(e for e in found.evidence if e.element in (*present, *open_ones)),
+            alternatives=found.alternatives,
+            contamination=contamination((*present, *open_ones), present),
         )
 
 
 def identify(
-    spectrum: Spectrum,
+    spectrum,
     *,
     model: str | Path | Model = DEFAULT_MODEL,
     window_ev: tuple[float, float] | None = None,
     shift_ev: float = 0.0,
     each: bool = False,
+    evidence: bool | None = None,
 ) -> Identification:
     """Elements in a spectrum.
 
     Parameters
     ----------
     spectrum
-        One spectrum or several on one axis (`spectra.read_spectrum`).
+        A `Spectrum`, one or several on one axis; a path; or a HyperSpy or eXSpy signal.
     model
         Name of a shipped network, path as for `load_model`, or a loaded `Model`.
     window_ev
-        Lowest and highest true energy to use, applied after the shift; None for all.
+        Lowest and highest true energy to use, applied after the shift; without it the usable part
+        is found, see `spectra_window.usable_window`.
     shift_ev
         Added to every energy: the correction of a known calibration error.
     each
         One result per spectrum; otherwise all spectra are summed first.
+    evidence
+        Fit the edges of the candidates, and let the fits join the decision; by default for up to
+        `MOST_WITH_EVIDENCE` spectra.
 
     Raises
     ------
@@ -195,14 +262,14 @@ def identify(
         When the window holds no data or too many missing values, or the model is unknown.
     """
     loaded = model if isinstance(model, Model) else load_model(str(model))
-    used = spectrum.shift(shift_ev) if shift_ev else spectrum
-    used = (used if window_ev is None else used.crop(*window_ev)).mended()
-    used = used if each else used.sum()
+    used, cut_ev = _prepared(as_spectrum(spectrum), window_ev, shift_ev, each)
     inputs = preprocess(used.counts, used.energy_ev)
-    channels = torch.nonzero(inputs.mask[0]).squeeze(1)
-    window = (float(channels[0]), float(channels[-1]))
-    observable = np.asarray(observable_elements(*window)).reshape(len(ELEMENTS)).astype(bool)
+    window = tuple(float(limit[0]) for limit in window_of(inputs.mask[:1]))
+    observable = observable_elements(*window).numpy()
     probability = np.where(observable, loaded.probability(inputs), np.nan)
+    found: tuple[Findings, ...] = ()
+    if len(used) <= MOST_WITH_EVIDENCE if evidence is None else evidence:
+        probability, found = with_evidence(loaded, inputs, probability, beam=_beam(used))
     return Identification(
         probability=probability,
         observable=observable,
@@ -212,6 +279,54 @@ def identify(
         model=loaded.name,
         spectrum=used,
         spectrum_warnings=_warnings(used, window, observable),
+        cut_ev=cut_ev,
+        findings=found,
+    )
+
+
+def with_evidence(
+    model: Model, inputs: NetworkInput, probability: np.ndarray, *, beam=TYPICAL_BEAM
+) -> tuple[np.ndarray, tuple[Findings, ...]]:
+    """Probabilities (n, 80) of network and fit together, and what supports them.
+
+    ``probability`` (n, 80) is the network's, NaN where not observable. Fitted are the elements that
+    it does not call absent, each beside those that it thinks likelier present than not.
+    """
+    joined, found = probability.copy(), []
+    for row, p in enumerate(probability):
+        spectrum, mask = inputs.spectrum[row].numpy(), inputs.mask[row].numpy()
+        order = [k for k in np.argsort(-np.nan_to_num(p)) if p[k] >= model.absent_threshold]
+        names, known = ([ELEMENTS[k] for k in order if p[k] >= low] for low in (0.0, 0.5))
+        evidence = edge_evidence(spectrum, mask, names, known=known, beam=beam)
+        joined[row, order] = model.combination.probability(p[order], best_z(evidence)[order])
+        present = [ELEMENTS[k] for k in order if joined[row, k] >= model.present_threshold]
+        found.append(findings(spectrum, mask, evidence, present, beam=beam))
+    return joined, tuple(found)
+
+
+def _prepared(
+    spectrum: Spectrum, window_ev: tuple[float, float] | None, shift_ev: float, each: bool
+) -> tuple[Spectrum, tuple[float, float]]:
+    """The shifted, cropped, mended spectra, summed or each, and the energies before the cut."""
+    used = spectrum.shift(shift_ev) if shift_ev else spectrum
+    cut_ev = (float(used.energy_ev[0]), float(used.energy_ev[-1]))
+    if window_ev is None:
+        usable = usable_window(used)
+        used = used.crop(usable.lo_ev, usable.hi_ev)
+        used = replace(used, warnings=(*used.warnings, *usable.reasons))
+    else:
+        used = used.crop(*window_ev)
+    used = used.mended()
+    return without_faults(used if each else used.sum()), cut_ev
+
+
+def _beam(spectrum: Spectrum) -> tuple[float, float, float]:
+    """Beam energy in keV and semi-angles in mrad, typical ones where the file names none."""
+    known = (spectrum.beam_energy_kev, spectrum.convergence_mrad, spectrum.collection_mrad)
+    limits = ((60.0, 300.0), (0.0, 40.0), (2.0, 120.0))
+    return tuple(
+        typical if value is None else float(np.clip(value, *limit))
+        for value, typical, limit in zip(known, TYPICAL_BEAM, limits, strict=True)
     )
 
 
@@ -235,6 +350,7 @@ def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
         decisions = [
             float(card[key]) for key in ("present_threshold", "absent_threshold", "temperature")
         ]
+        combination = Combination(**card.get("combination", {}))
     except OSError as error:
         raise ValueError(f"model {name_or_path}: cannot read {error.filename}") from None
     except json.JSONDecodeError as error:
@@ -245,7 +361,7 @@ def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
         reason = str(error).splitlines()[0]
         raise ValueError(f"model {name_or_path}: weights and card do not fit: {reason}") from None
     name = weights.parent.name if weights.name == "weights.safetensors" else weights.stem
-    return Model(name, network.eval(), card, *decisions)
+    return Model(name, network.eval(), card, *decisions, combination)
 
 
 def shipped_models() -> tuple[str, ...]:

@@ -8,12 +8,14 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from coreloss.spectra_data import Spectrum
+from coreloss.spectra_npz import read_arrays
 from coreloss.spectra_repair import check_extent, straighten
 from coreloss.spectra_text import TextTable, decode, parse_table
 
@@ -41,10 +43,10 @@ INSTRUMENT = {
 def read_spectrum(path: str | Path, *, signal: int | str | None = None) -> Spectrum:
     """Read a core-loss spectrum, line scan or map from a file.
 
-    Formats: Digital Micrograph (dm3, dm4), MSA/EMSA, HyperSpy (hspy), EMD, NeXus (nxs) and TIA
-    (ser), and text with the energy in the first column and spectra in the others (comma, semicolon,
-    tab or blanks; with or without header; decimal point or comma). ``signal`` (number or title)
-    chooses among several spectra in one file.
+    Formats: Digital Micrograph (dm3, dm4), MSA/EMSA, HyperSpy (hspy), EMD, NeXus (nxs), TIA (ser)
+    and NumPy (npz, see `spectra_npz`), and text with the energy in the first column and spectra in
+    the others (comma, semicolon, tab or blanks; with or without header; decimal point or comma).
+    ``signal`` (number or title) chooses among several spectra in one file.
 
     Energies end up in eV, ascending and uniform; missing values stay NaN, see `Spectrum.mended`.
     What was mended or assumed is in ``Spectrum.warnings``.
@@ -61,6 +63,8 @@ def read_spectrum(path: str | Path, *, signal: int | str | None = None) -> Spect
         reader = READERS.get(suffix)
         if reader == "msa" and b"#FORMAT" not in start.upper():
             reader = None
+        if suffix == ".npz":
+            return _from_arrays(path, signal)
         if reader is None and suffix not in (*TEXT, *READERS) and decode(start) is None:
             raise ValueError(f"unknown format {suffix!r}; allowed: {_formats()}")
         if reader is None:
@@ -71,7 +75,7 @@ def read_spectrum(path: str | Path, *, signal: int | str | None = None) -> Spect
 
 
 def _formats() -> str:
-    return ", ".join(name[1:] for name in READERS) + " and text (csv, tsv, txt)"
+    return ", ".join(name[1:] for name in READERS) + ", npz and text (csv, tsv, txt)"
 
 
 def _one_line(error: Exception) -> str:
@@ -103,6 +107,17 @@ def _from_table(path: Path, signal: int | str | None) -> Spectrum:
     notes = list(table.warnings)
     factor = _ev_per_unit(table.unit, "the first column", notes)
     return _finish(table.first * factor, table.others, notes, path, metadata={"format": "text"})
+
+
+def _from_arrays(path: Path, signal: int | str | None) -> Spectrum:
+    if signal not in (None, 0):
+        raise ValueError(f"signal {signal!r} asked for; an npz file holds only signal 0")
+    energy, counts, scalars = read_arrays(path, scalars=tuple(INSTRUMENT))
+    details = {name: float(value) for name, value in scalars.items() if _positive(value)}
+    map_shape = counts.shape[:-1] if counts[..., 0].size > 1 else ()
+    flat = counts.reshape(-1, len(energy))
+    metadata = {"format": "npz"}
+    return _finish(energy, flat, [], path, map_shape=map_shape, metadata=metadata, **details)
 
 
 def _finish(
@@ -184,6 +199,11 @@ def _choose(
 
 def _title(signal: dict[str, Any]) -> str:
     return str(signal.get("metadata", {}).get("General", {}).get("title") or "")
+
+
+def from_signal_dictionary(signal: dict[str, Any]) -> Spectrum:
+    """A spectrum from the dictionary that describes a HyperSpy signal: data, axes, metadata."""
+    return replace(_from_signal(signal, Path(), "hyperspy", []), file=None)
 
 
 def _from_signal(signal: dict[str, Any], path: Path, reader: str, notes: list[str]) -> Spectrum:
