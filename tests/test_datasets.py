@@ -127,8 +127,8 @@ def test_bad_manifests_are_refused(library, tmp_path):
     with pytest.raises(ValueError, match="no such manifest"):
         read_manifest(tmp_path / "nowhere")
     path = folder / "experimental" / "manifest.csv"
-    path.write_text(path.read_text().replace("dispersion_eV", "step"))
-    with pytest.raises(ValueError, match="column 'dispersion_eV' is missing"):
+    path.write_text(path.read_text().replace("elements_nominal", "contents"))
+    with pytest.raises(ValueError, match="column 'elements_nominal' is missing"):
         read_manifest(folder)
 
 
@@ -203,6 +203,21 @@ def test_experimental_set_sums_and_filters(library):
     for quality in ("C", "", "X"):
         with pytest.raises(ValueError, match="quality"):
             experimental_set(folder, quality=quality)
+
+
+def test_a_set_knows_sources_dose_and_split(library):
+    folder, records = library
+    measured = experimental_set(folder)
+    assert measured.sources == ("made here",)
+    median = np.median(load_record(records[0], folder).counts.sum(axis=0))
+    assert measured.dose.tolist() == [median]
+    path = folder / "experimental" / "oxide.csv"
+    path.write_text(path.read_text().replace("\n", ".5\n").replace("a,b.5", "a,b"))
+    assert np.isnan(experimental_set(folder).dose).all()
+    with pytest.raises(ValueError, match="split is 'half'; allowed: validation, test, all"):
+        experimental_set(folder, split="half")
+    with pytest.raises(ValueError, match="at least 2: fill in the column author or source_repo"):
+        experimental_set(folder, split="test")
 
 
 @needs_data

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from coreloss.axis import window_of
+from coreloss.benchmark_breakdown import GroupScores, breakdown
 from coreloss.calibrate import reliability
 from coreloss.datasets import experimental_set, read_benchmark, write_benchmark
 from coreloss.edges import ELEMENTS, observable_elements
@@ -30,7 +31,8 @@ class Evaluation:
     """Scores of one network on one set of spectra.
 
     ``intervals`` are 95 % bootstrap intervals of the first entry of ``scores``; ``spectra`` has one
-    row per measured file: id, material, present and predicted elements, missed and false ones.
+    row per measured file: id, source, material, present and predicted elements, missed and false
+    ones; ``breakdown`` the scores of groups of the measured files, see `benchmark_breakdown`.
     """
 
     model: str
@@ -39,6 +41,7 @@ class Evaluation:
     intervals: dict[str, tuple[float, float]]
     ece: float
     spectra: tuple[dict[str, Any], ...] = ()
+    breakdown: tuple[GroupScores, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON files."""
@@ -49,24 +52,27 @@ class Evaluation:
             "intervals": {name: list(limits) for name, limits in self.intervals.items()},
             "ece": self.ece,
             "spectra": list(self.spectra),
+            "breakdown": [group.to_dict() for group in self.breakdown],
         }
 
 
 def score_experimental(
-    directory: str | Path, *, model: Model, quality: str = "A", seed: int = 0
+    directory: str | Path, *, model: Model, quality: str = "A", split: str = "all", seed: int = 0
 ) -> Evaluation:
     """Scores on the measured files of a manifest, at the threshold of the model.
 
+    ``split`` is "validation", "test" (see `datasets.split_by_source`) or "all".
     What counts is said by `datasets.scored_elements`; an element that counts there but that the
     network cannot observe is predicted absent.
     """
-    measured = experimental_set(directory, quality=quality)
+    measured = experimental_set(directory, quality=quality, split=split)
     probability = observed_probability(model, measured.inputs)
     present, counted = measured.present.numpy(), measured.counted.numpy()
     predicted = (probability >= model.present_threshold) & counted
     rows = [
         {
             "id": record.id,
+            "source": measured.sources[i],
             "material": record.material,
             "present": _names(present[i]),
             "predicted": _names(predicted[i]),
@@ -77,11 +83,12 @@ def score_experimental(
     ]
     return _evaluation(
         model,
-        f"measured, quality {quality}",
+        f"measured, quality {quality}" + (f", {split}" if split != "all" else ""),
         (present, probability),
         counted=counted,
         seed=seed,
         spectra=tuple(rows),
+        breakdown=breakdown(measured, probability, threshold=model.present_threshold, seed=seed),
     )
 
 
@@ -149,7 +156,9 @@ def observed_probability(model: Model, inputs: NetworkInput) -> np.ndarray:
     return np.where(observable, model.probability(inputs), 0.0)
 
 
-def _evaluation(model, subset, labels, *, counted, seed, more=(), spectra=()) -> Evaluation:
+def _evaluation(
+    model, subset, labels, *, counted, seed, more=(), spectra=(), breakdown=()
+) -> Evaluation:
     threshold = model.present_threshold
     return Evaluation(
         model=model.name,
@@ -163,6 +172,7 @@ def _evaluation(model, subset, labels, *, counted, seed, more=(), spectra=()) ->
         ),
         ece=reliability(*labels, counted=counted).ece,
         spectra=spectra,
+        breakdown=breakdown,
     )
 
 
