@@ -7,7 +7,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from coreloss import identify as identify_module
+from coreloss import identify_model
 from coreloss.edges import ELEMENTS
 from coreloss.identify import Model, identify, load_model, shipped_models
 from coreloss.spectra import Spectrum, read_spectrum
@@ -92,7 +92,7 @@ def test_each_spectrum_or_their_sum(model):
 
 
 def test_many_spectra_go_through_in_batches(model, monkeypatch):
-    monkeypatch.setattr(identify_module, "BATCH", 2)
+    monkeypatch.setattr(identify_model, "BATCH", 2)
     identify(background(m=5), model=model, each=True)
     assert [len(spectrum) for spectrum, _ in model.network.seen] == [2, 2, 1]
 
@@ -279,3 +279,15 @@ def test_shipped_network_finds_titanium_and_oxygen():
     for file in files:
         found = identify(read_spectrum(file))
         assert {"Ti", "O"} <= set(found.present)
+
+
+def test_uncalibrated_axes_are_averaged_over_shifts(model):
+    plain = identify(background(), model=model)
+    result = identify(background(), model=model, uncalibrated=True)
+    assert len(model.network.seen) == 1 + 9
+    assert "put the energies off by" in result.warnings[-1]
+    assert plain.warnings == ()
+    assert result.not_observable == plain.not_observable
+    known = ~np.isnan(plain.probability)
+    np.testing.assert_array_equal(np.isnan(result.probability), ~known)
+    np.testing.assert_allclose(result.probability[known], plain.probability[known], atol=1e-6)

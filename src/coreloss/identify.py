@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from coreloss.axis import window_of
 from coreloss.edge_fit import TYPICAL_BEAM, EdgeEvidence, edge_evidence
 from coreloss.edges import ELEMENTS, observable_elements
-from coreloss.identify_evidence import Combination, Findings, best_z, contamination, findings
-from coreloss.models import build, config_of
+from coreloss.identify_evidence import Findings, best_z, contamination, findings
+from coreloss.identify_model import DEFAULT_MODEL, Model, load_model, shipped_models
+from coreloss.identify_shift import Shifted, over_shifts
 from coreloss.spectra import MEAN_FLOOR, NetworkInput, Spectrum, preprocess
 from coreloss.spectra_signal import as_spectrum
 from coreloss.spectra_window import usable_window, without_faults
 
-DEFAULT_MODEL = "edgenet-small"
-BATCH = 96  # more does not fit into the caches of a processor
+__all__ = [
+    "DEFAULT_MODEL",
+    "Elements",
+    "Identification",
+    "Model",
+    "identify",
+    "load_model",
+    "shipped_models",
+    "with_evidence",
+]
 
 LOW_LOSS_EV = 30.0
 ZERO_LOSS_EV = 10.0
@@ -31,33 +35,6 @@ MOST_WITH_EVIDENCE = 32
 """Spectra of one call whose edges are fitted unless told otherwise, a twentieth second each."""
 FEW_COUNTS_PER_EV = 20.0
 NARROW_EV = 60.0
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A trained network with the decisions that were fixed on its validation data.
-
-    An element is present at a probability of ``present_threshold`` or more, absent below
-    ``absent_threshold`` and undetermined between them; logits are divided by ``temperature``.
-    ``combination`` joins the answer of the network and that of a fit.
-    """
-
-    name: str
-    network: torch.nn.Module
-    card: Mapping[str, Any]
-    present_threshold: float
-    absent_threshold: float
-    temperature: float
-    combination: Combination = field(default_factory=Combination)
-
-    def probability(self, inputs: NetworkInput) -> np.ndarray:
-        """sigmoid(logits / temperature) of the 80 elements, (batch, 80) float64."""
-        parts = []
-        with torch.inference_mode():
-            for rows in torch.arange(len(inputs)).split(BATCH):
-                logits = self.network(inputs.spectrum[rows], inputs.mask[rows])
-                parts.append(torch.sigmoid(logits.double() / self.temperature))
-        return torch.cat(parts).numpy()
 
 
 @dataclass(frozen=True)
@@ -236,6 +213,7 @@ def identify(
     shift_ev: float = 0.0,
     each: bool = False,
     evidence: bool | None = None,
+    uncalibrated: bool = False,
 ) -> Identification:
     """Elements in a spectrum.
 
@@ -255,6 +233,9 @@ def identify(
     evidence
         Fit the edges of the candidates, and let the fits join the decision; by default for up to
         `MOST_WITH_EVIDENCE` spectra.
+    uncalibrated
+        The energies may be off by several eV: average the answers over shifts of the axis, see
+        `identify_shift.over_shifts`. Costs some certainty on an axis that is right.
 
     Raises
     ------
@@ -266,7 +247,12 @@ def identify(
     inputs = preprocess(used.counts, used.energy_ev)
     window = tuple(float(limit[0]) for limit in window_of(inputs.mask[:1]))
     observable = observable_elements(*window).numpy()
-    probability = np.where(observable, loaded.probability(inputs), np.nan)
+    if uncalibrated:
+        shifted = over_shifts(loaded.probability, inputs)
+        probability = np.where(observable, np.nan_to_num(shifted.probability), np.nan)
+        used = _told(used, shifted)
+    else:
+        probability = np.where(observable, loaded.probability(inputs), np.nan)
     found: tuple[Findings, ...] = ()
     if len(used) <= MOST_WITH_EVIDENCE if evidence is None else evidence:
         probability, found = with_evidence(loaded, inputs, probability, beam=_beam(used))
@@ -320,6 +306,13 @@ def _prepared(
     return without_faults(used if each else used.sum()), cut_ev
 
 
+def _told(spectrum: Spectrum, shifted: Shifted) -> Spectrum:
+    """With a note on the shift that the answers of the network ask for."""
+    offset, spread = -float(shifted.correction_ev.mean()), float(shifted.spread_ev.mean())
+    note = f"the answers of the network put the energies off by {offset:+.1f} +- {spread:.1f} eV"
+    return replace(spectrum, warnings=(*spectrum.warnings, note))
+
+
 def _beam(spectrum: Spectrum) -> tuple[float, float, float]:
     """Beam energy in keV and semi-angles in mrad, typical ones where the file names none."""
     known = (spectrum.beam_energy_kev, spectrum.convergence_mrad, spectrum.collection_mrad)
@@ -327,62 +320,6 @@ def _beam(spectrum: Spectrum) -> tuple[float, float, float]:
     return tuple(
         typical if value is None else float(np.clip(value, *limit))
         for value, typical, limit in zip(known, TYPICAL_BEAM, limits, strict=True)
-    )
-
-
-@cache
-def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
-    """Read weights and their card.
-
-    A shipped name, a ``.safetensors`` file with its ``.json`` beside it, or the folder of a
-    training run (``weights.safetensors`` and ``card.json``).
-
-    The card's ``config`` builds the network; ``present_threshold``, ``absent_threshold`` and
-    ``temperature`` are the decisions. ValueError when a file is missing or does not fit.
-    """
-    import safetensors.torch
-
-    weights, card_path = _model_files(name_or_path)
-    try:
-        card = json.loads(card_path.read_text())
-        network = build(config_of(card["architecture"], **card["config"]))
-        network.load_state_dict(safetensors.torch.load_file(weights))
-        decisions = [
-            float(card[key]) for key in ("present_threshold", "absent_threshold", "temperature")
-        ]
-        combination = Combination(**card.get("combination", {}))
-    except OSError as error:
-        raise ValueError(f"model {name_or_path}: cannot read {error.filename}") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"model {name_or_path}: the card is not JSON ({error})") from None
-    except KeyError as error:
-        raise ValueError(f"model {name_or_path}: the card lacks or does not know {error}") from None
-    except (TypeError, RuntimeError, safetensors.SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"model {name_or_path}: weights and card do not fit: {reason}") from None
-    name = weights.parent.name if weights.name == "weights.safetensors" else weights.stem
-    return Model(name, network.eval(), card, *decisions, combination)
-
-
-def shipped_models() -> tuple[str, ...]:
-    """Names of the networks inside the package."""
-    folder = Path(str(resources.files("coreloss") / "weights"))
-    return tuple(sorted(path.stem for path in folder.glob("*.safetensors")))
-
-
-def _model_files(name_or_path: str) -> tuple[Path, Path]:
-    """Weights and card: of a shipped network, a pair of files, or the output of a training run."""
-    path = Path(name_or_path)
-    if name_or_path in shipped_models():
-        path = Path(str(resources.files("coreloss") / "weights" / f"{name_or_path}.safetensors"))
-    if path.is_dir() and (path / "weights.safetensors").is_file():
-        return path / "weights.safetensors", path / "card.json"
-    if path.suffix == ".safetensors" and path.is_file():
-        return path, path.with_suffix(".json")
-    known = ", ".join(shipped_models()) or "none"
-    raise ValueError(
-        f"model {name_or_path!r} is unknown; shipped: {known}; or give a .safetensors file with"
-        " its .json card beside it, or the folder of a training run"
     )
 
 
