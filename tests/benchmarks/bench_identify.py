@@ -1,0 +1,198 @@
+"""All ways to identify elements side by side, and what errors of axis, dose and window cost them.
+
+    python tests/benchmarks/bench_identify.py [--network NAME=FOLDER ...] [--n 1000] [--n-fit 200]
+    python tests/benchmarks/bench_identify.py --figure robustness.png
+
+Methods are an edge finder, the fit alone, the shipped network, that network with the fit where its
+card joins the two, and the networks that are named (folders or files as for `load_model`). `--only`
+names some methods, `--kinds` some curves (none of them: the table alone). Numbers go to `--out` as
+they come; the same command goes on where it was, by the same code and with the same sizes.
+`--figure` draws what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from coreloss import benchmark_identify as bench
+from coreloss.datasets import NO_DATA, data_dir
+from coreloss.files import replacing
+from coreloss.identify import DEFAULT_MODEL, Model, load_model
+from coreloss.identify_evidence import Combination
+from coreloss.train_export import provenance
+
+RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
+QUALITIES = ("A", "AB")
+FEWEST_DRAWN = 5  # spectra of a point
+FINDER_THRESHOLD = 0.5  # the sensitivity that pyTEMlib sets
+
+
+class Entry(NamedTuple):
+    """A method, what its rows belong to, its own threshold, and whether it takes seconds."""
+
+    method: bench.Method
+    version: str = ""
+    own_threshold: float | None = None
+    slow: bool = False
+
+
+def main() -> None:
+    args = arguments().parse_args()
+    torch.set_num_threads(1)
+    if args.figure:
+        draw(json.loads(args.out.read_text(encoding="utf-8")), args.figure)
+        return
+    directory = data_dir()
+    if directory is None:
+        print(NO_DATA)
+    entries = methods(dict(pair.split("=", 1) for pair in args.network))
+    if unknown := set(args.only or ()) - set(entries):
+        raise SystemExit(f"--only names {sorted(unknown)}; allowed: {', '.join(entries)}")
+    sizes = {"n": args.n, "n_fit": args.n_fit}
+    store = Store(args.out, {"sizes": sizes, "provenance": provenance("cpu")})
+    chosen = {name: e for name, e in entries.items() if not args.only or name in args.only}
+    for name, entry in chosen.items():
+        table_row(store, name, entry, args, directory)
+    for kind in args.kinds:
+        for data in ("simulated", "measured A") if directory else ("simulated",):
+            for x in bench.GRIDS[kind]:
+                curve_points(store, kind, data, x, chosen, args, directory)
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", action="append", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--only", nargs="+", metavar="METHOD")
+    parser.add_argument("--kinds", nargs="*", default=list(bench.GRIDS), type=_kind)
+    parser.add_argument("--n", type=int, default=1000, help="simulated spectra of each set")
+    parser.add_argument("--n-fit", type=int, default=200, help="of them for methods that fit")
+    parser.add_argument("--out", type=Path, default=RESULTS / "identify.json")
+    parser.add_argument("--figure", type=Path, help="draw the curves of --out and stop")
+    return parser
+
+
+def methods(networks: dict[str, str]) -> dict[str, Entry]:
+    """All methods by name."""
+    found = {
+        "edge finder": Entry(bench.WITHOUT_NETWORK["edge finder"], own_threshold=FINDER_THRESHOLD),
+        "fit alone": Entry(bench.WITHOUT_NETWORK["fit alone"], slow=True),
+    }
+    for name, path in ({DEFAULT_MODEL: DEFAULT_MODEL} | networks).items():
+        model = load_model(path)
+        version, own = bench.fingerprint(model), model.present_threshold
+        found[name] = Entry(bench.network_alone(model), version, own)
+        if joined(model):
+            method = bench.network_and_fit(model)
+            found[f"{name} and fit"] = Entry(method, version, own, slow=True)
+    return found
+
+
+def joined(model: Model) -> bool:
+    """Whether the card of a network says how it is joined with the fit."""
+    return model.combination != Combination()
+
+
+class Store:
+    """Rows of the results file by key, written after each; those of other code are forgotten."""
+
+    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+        self.path, self.about = path, about
+        stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        usable = bool(stored) and all(stored.get(name) == value for name, value in about.items())
+        rows = [*stored["table"], *stored["curves"]] if usable else []
+        self.rows = {_key(row): row for row in rows}
+
+    def once(self, key: dict[str, Any], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The row with this key, computed and written unless it is there."""
+        if _key(key) not in self.rows:
+            self.rows[_key(key)] = key | compute()
+            self._write()
+        return self.rows[_key(key)]
+
+    def _write(self) -> None:
+        table = [row for row in self.rows.values() if "sets" in row]
+        curves = [row for row in self.rows.values() if "sets" not in row]
+        found = self.about | {"table": table, "curves": curves}
+        with replacing(self.path) as part:
+            part.write_text(json.dumps(found, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def table_row(store: Store, name: str, entry: Entry, args, directory) -> dict[str, Any]:
+    """The row of a method in the table."""
+
+    def compute() -> dict[str, Any]:
+        n = args.n_fit if entry.slow else args.n
+        validation = bench.simulated("validation", n=args.n).head(n)
+        sets = {"simulated": bench.simulated("test", n=args.n).head(n)}
+        if directory:
+            sets |= {f"measured {q}": bench.measured(directory, quality=q) for q in QUALITIES}
+        row = bench.compare(entry.method, validation, sets, own_threshold=entry.own_threshold)
+        said = [f"{s} {m['f1']:.3f}/{m['exact_match_ratio']:.3f}" for s, m in row["sets"].items()]
+        print(f"{name}: F1/EMR {', '.join(said)}", flush=True)
+        return row
+
+    return store.once({"method": name, "version": entry.version}, compute)
+
+
+def curve_points(store: Store, kind: str, data: str, x: float, entries, args, directory) -> None:
+    """Every method at one point of one curve; spectra are made when the first asks for them."""
+
+    @cache
+    def labelled() -> bench.Labelled:
+        if data == "simulated":
+            return bench.simulated_at(kind, x, n=args.n)
+        return bench.measured_at(kind, x, directory=directory)
+
+    for name, entry in entries.items():
+        decision = bench.decision_of(table_row(store, name, entry, args, directory))
+        key = {"method": name, "version": entry.version, "kind": kind, "data": data, "x": x}
+
+        def compute(entry=entry, decision=decision) -> dict[str, Any]:
+            some = labelled().head(args.n_fit if entry.slow else args.n)
+            if not len(some):
+                return {"n": 0}
+            return bench.curve_point(entry.method, some, decision, kind=kind, x=x)
+
+        row = store.once(key, compute)
+        if row["n"]:
+            print(f"{kind} {data} {x:g} {name}: F1 {row['f1']:.3f}", flush=True)
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    from coreloss.plot_robustness import plot_robustness
+
+    curves = [row for row in results["curves"] if row["n"] >= FEWEST_DRAWN]
+    panels = list(dict.fromkeys((row["kind"], row["data"]) for row in curves))
+    rows = -(-len(panels) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(10, 3.1 * rows), squeeze=False)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    for ax, (kind, data) in zip(axes.flat, panels, strict=False):
+        here = [row for row in curves if (row["kind"], row["data"]) == (kind, data)]
+        plot_robustness(here, ax, kind=kind, legend=ax is axes.flat[0])
+        ax.set_title(data, loc="left", fontsize="medium")
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+
+
+def _key(row: dict[str, Any]) -> tuple:
+    return tuple(row.get(name) for name in ("method", "version", "kind", "data", "x"))
+
+
+def _kind(name: str) -> str:
+    if name not in bench.GRIDS:
+        raise argparse.ArgumentTypeError(f"{name!r}; allowed: {', '.join(bench.GRIDS)}")
+    return name
+
+
+if __name__ == "__main__":
+    main()
