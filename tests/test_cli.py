@@ -70,11 +70,15 @@ def test_json_of_one_file_is_an_object_as_documented(run, good, fake_model):
     code, out, err = run("identify", good, "--json", "-")
     assert (code, err) == (0, "")
     found = json.loads(out)
-    assert list(found) == ["file", "model", "threshold", "window_ev", "spectra"]
+    assert list(found) == [
+        *("file", "model", "threshold", "absent_threshold", "range_ev", "window_ev"),
+        *("offset_ev", "offset_error_ev", "spectra"),
+    ]
     assert (found["model"], found["threshold"]) == ("fake", 0.7)
     (spectrum,) = found["spectra"]
     assert list(spectrum) == [
-        *("present", "undetermined", "not_observable", "probabilities", "warnings")
+        *("present", "undetermined", "not_observable", "probabilities", "evidence"),
+        *("alternatives", "contamination", "warnings"),
     ]
     assert spectrum["present"] == ["O", "Ti"]
     assert spectrum["undetermined"] == ["N"]
@@ -203,16 +207,20 @@ def test_truncated_measured_files(run, tmp_path, fake_model, suffix):
         assert one_line(err)
 
 
-def test_missing_values_outside_the_window_are_no_problem(run, tmp_path, fake_model):
-    counts = COUNTS.copy()
-    counts[:40] = np.nan
+def test_missing_values_are_cut_off_at_the_ends_and_refused_inside(run, tmp_path, fake_model):
     path = tmp_path / "holes.csv"
-    path.write_text(table(ENERGY_EV, counts))
+    path.write_text(table(ENERGY_EV, np.where(ENERGY_EV < 370, np.nan, COUNTS)))
+    code, out, err = run("identify", path, "--json", "-")
+    assert (code, err) == (0, "")
+    (spectrum,) = json.loads(out)["spectra"]
+    assert "below 370 eV" in spectrum["warnings"][0]
+    inside = (ENERGY_EV >= 500) & (ENERGY_EV < 520)
+    path.write_text(table(ENERGY_EV, np.where(inside, np.nan, COUNTS)))
     code, out, err = run("identify", path, "--json", "-")
     assert (code, out) == (2, "")
     assert one_line(err)
-    assert "for instance 370..749.5 eV" in err
-    code, out, err = run("identify", path, "--window", 370, 750, "--json", "-")
+    assert "for instance 520..749.5 eV" in err
+    code, out, err = run("identify", path, "--window", 520, 750, "--json", "-")
     assert (code, err) == (0, "")
     assert json.loads(out)["spectra"][0]["warnings"] == []
 

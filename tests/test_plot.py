@@ -36,9 +36,14 @@ def test_spectrum_with_onsets_inside_its_window(ax):
 
 
 def test_names_of_close_edges_do_not_share_a_height(ax):
-    plot.plot_spectrum(ENERGY_EV, COUNTS, ax, elements=["V", "O", "Sb", "Te"])
+    close = ["V", "O", "Sb", "Te", "Sn", "Cr", "I"]
+    plot.plot_spectrum(ENERGY_EV, COUNTS, ax, elements=close)
     heights = {text.get_text(): text.get_position()[1] for text in ax.texts}
     assert heights["V L"] != heights["Sb M"] != heights["O K"] != heights["V L"]
+    ax.figure.set_size_inches(9, 4)
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
 @pytest.mark.parametrize("scale", plot.SCALES)

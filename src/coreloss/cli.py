@@ -1,6 +1,7 @@
 """The command ``coreloss``: arguments in, tables or JSON out; all work is done elsewhere.
 
-Exit codes: 0 done, 2 bad input (one line on standard error), 130 interrupted.
+Exit codes: 0 done, 2 bad input (one line on standard error; the other files are done), 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from coreloss.cli_data import data_app
+from coreloss.cli_identify import complete_models
 from coreloss.files import replacing
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -29,9 +32,15 @@ app = typer.Typer(
 )
 gos_app = typer.Typer(help="Generalised oscillator strengths.", no_args_is_help=True)
 app.add_typer(gos_app, name="gos")
+app.add_typer(data_app, name="data")
 
 ModelName = Annotated[
-    str, typer.Option("--model", help="Shipped network, .safetensors file or training folder.")
+    str,
+    typer.Option(
+        "--model",
+        help="Shipped network, .safetensors file or training folder.",
+        autocompletion=complete_models,
+    ),
 ]
 JsonTarget = Annotated[
     str | None, typer.Option("--json", metavar="OUT|-", help="Write JSON; '-' is the terminal.")
@@ -76,52 +85,82 @@ def _root(
         raise typer.Exit()
 
 
-@app.command(epilog="Example: coreloss identify spectrum.dm3 --window 380 800 --json -")
+@app.command(epilog="Example: coreloss identify spectrum.dm3 --window 380 800 --report found.html")
 def identify(
-    files: Annotated[list[Path], typer.Argument(help="dm3, dm4, msa, hspy, emd, csv, txt ...")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="dm3, dm4, msa, hspy, emd, csv, txt ..., or folders of them."),
+    ],
     window: Annotated[
         tuple[float, float] | None,
         typer.Option(metavar="LO HI", help="Energies to use, in eV, after the shift."),
     ] = None,
     shift_ev: Annotated[float, typer.Option(help="Add to every energy, in eV.")] = 0.0,
     each: Annotated[bool, typer.Option("--each", help="Every spectrum, not their sum.")] = False,
+    uncalibrated: Annotated[
+        bool, typer.Option("--uncalibrated", help="Energies may be off by several eV.")
+    ] = False,
+    signal: Annotated[
+        str | None, typer.Option(metavar="N|TITLE", help="Which of several spectra in a file.")
+    ] = None,
+    no_evidence: Annotated[
+        bool, typer.Option("--no-evidence", help="The network alone, without fits of the edges.")
+    ] = False,
     model: ModelName = "edgenet-small",
     json_target: JsonTarget = None,
+    csv_target: Annotated[
+        str | None,
+        typer.Option("--csv", metavar="OUT|-", help="One row per file, spectrum and element."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="OUT.html", help="Page with figures and tables.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Figure: png, svg or pdf.")] = None,
+    scale: Annotated[str, typer.Option(help="Counts in figures: log, sqrt or linear.")] = "log",
 ) -> None:
     """Name the elements in measured spectra.
 
     JSON is one object for one file and a list of objects for several.
 
-    A bad file is one line on standard error and exit code 2; the others are done.
+    A bad file is one line on standard error; the others are done.
+
+    Exit codes: 0 done, 2 bad input (the other files are done), 130 interrupted.
     """
+    from coreloss import cli_identify as work
     from coreloss.identify import identify as identify_spectrum
     from coreloss.identify import load_model
     from coreloss.report import identification_table
     from coreloss.spectra import read_spectrum
 
-    results = []
+    work.check_targets(json_target, csv_target, report, plot)
+    work.check_figures(plot, scale)
+    wanted = {} if signal is None else {"signal": work.signal_of(signal)}
+    options = {"window_ev": window, "shift_ev": shift_ev, "each": each}
+    options |= {"evidence": False} if no_evidence else {}
+    options |= {"uncalibrated": uncalibrated}
+    paths, results = list(work.expand(files)), []
     with _quiet_stdout():
         network = load_model(model)
-        for file in files:
+        for file in work.with_progress(paths):
             try:
-                spectrum = read_spectrum(file)
-                results.append(
-                    identify_spectrum(
-                        spectrum, model=network, window_ev=window, shift_ev=shift_ev, each=each
-                    )
-                )
+                spectrum = read_spectrum(file, **wanted)
+                results.append(identify_spectrum(spectrum, model=network, **options))
             except (ValueError, OSError) as error:
                 _complain(error, file=file)
     if results and plot is not None:
-        _save_figure(results, plot)
+        work.write_figure(results, plot, scale=scale)
+    if results and report is not None:
+        work.write_report(results, report, scale=scale)
+    if results and csv_target is not None:
+        work.write_csv(results, csv_target)
     found = [result.to_dict() for result in results]
     if found and json_target is not None:
-        _write_json(found[0] if len(files) == 1 else found, json_target)
-    if json_target != "-":
+        alone = len(files) == 1 and not files[0].is_dir()
+        _write_json(found[0] if alone else found, json_target)
+    if "-" not in (json_target, csv_target):
         for result in results:
             _show(identification_table(result))
-    if len(results) < len(files):
+    if len(results) < len(paths):
         raise typer.Exit(BAD_INPUT)
 
 
@@ -134,6 +173,9 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Set made by `coreloss simulate`.")
     ] = None,
     quality: Annotated[str, typer.Option(help="Qualities of the manifest to use.")] = "A",
+    split: Annotated[
+        str, typer.Option(help="all, or the files of half the sources: validation or test.")
+    ] = "all",
     model: ModelName = "edgenet-small",
     json_target: JsonTarget = None,
 ) -> None:
@@ -154,7 +196,9 @@ def evaluate(
     with _quiet_stdout():
         network = load_model(model)
         if experimental is not None:
-            results.append(score_experimental(experimental, model=network, quality=quality))
+            results.append(
+                score_experimental(experimental, model=network, quality=quality, split=split)
+            )
         if benchmark is not None:
             results.append(score_benchmark(benchmark, model=network))
     if json_target is not None:
@@ -364,14 +408,6 @@ def _write_json(content: Any, target: str) -> None:
         return
     with replacing(target) as path:
         path.write_text(text)
-
-
-def _save_figure(results: Sequence, target: Path) -> None:
-    from coreloss.plot import draw_results
-
-    figure = draw_results(results)
-    with replacing(target) as path:
-        figure.savefig(path, format=target.suffix.lstrip(".") or "png", dpi=150)
 
 
 if __name__ == "__main__":

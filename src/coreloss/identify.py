@@ -146,7 +146,10 @@ class Identification:
         inside = (energy >= self.window_ev[0]) & (energy <= self.window_ev[1])
         rows = np.full(self.spectrum.counts.shape, np.nan)
         for row, counts, found in zip(rows, self.spectrum.counts, self.findings, strict=True):
-            known = np.flatnonzero(np.isfinite(found.background))
+            known = () if found.background is None else np.isfinite(found.background)
+            known = np.flatnonzero(known)
+            if not len(known):
+                continue
             below = np.interp(energy[inside], known, found.background[known])
             mean, size = counts[inside].mean(), np.abs(counts[inside]).mean()
             row[inside] = below * (mean if mean > MEAN_FLOOR * size else size)

@@ -18,6 +18,8 @@ COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK)
 GREY = "#777777"
 SCALES = ("linear", "log", "sqrt")
 DECADES_SHOWN = 4.0
+LABEL_WIDTH = 0.07
+"""Share of the Axes that the name of an edge takes."""
 
 
 def plot_spectrum(
@@ -51,7 +53,7 @@ def plot_spectrum(
 def mark_onsets(ax, elements: Sequence[str], *, undetermined: Sequence[str] = ()):
     """Vertical lines with names such as 'Ti L' at the edges inside the energy limits of ``ax``.
 
-    Names stagger over three heights where edges are close.
+    Names of close edges stand at heights of their own.
     """
     low, high = ax.get_xlim()
     marks = sorted(
@@ -59,10 +61,11 @@ def mark_onsets(ax, elements: Sequence[str], *, undetermined: Sequence[str] = ()
         for edge in identifying_sets()
         if edge.element in (*elements, *undetermined) and low < edge.onset_ev < high
     )
-    last_ev, level = -np.inf, 0
+    ends_ev: list[float] = []
     for onset_ev, name, is_open in marks:
-        level = (level + 1) % 3 if onset_ev - last_ev < 0.07 * (high - low) else 0
-        last_ev = onset_ev
+        free = [i for i, end_ev in enumerate(ends_ev) if end_ev <= onset_ev]
+        level = free[0] if free else len(ends_ev)
+        ends_ev[level : level + 1] = [onset_ev + LABEL_WIDTH * (high - low)]
         colour = GREY if is_open else RED
         ax.axvline(onset_ev, color=colour, ls="--" if is_open else "-", lw=1, alpha=0.8)
         ax.text(
