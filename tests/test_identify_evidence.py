@@ -55,9 +55,7 @@ def test_alternatives_are_edges_at_the_same_place_that_cannot_be_excluded():
 
 def test_findings_tell_offset_and_background():
     y, window, _ = spectrum(("Ti", "L23", 0.5), shift_ev=5.0)
-    found = findings(
-        y, window, edge_evidence(y, window, ["Ti"]), ["Ti"], beam=(200.0, 10.0, 20.0)
-    )
+    found = findings(y, window, edge_evidence(y, window, ["Ti"]), ["Ti"], beam=(200.0, 10.0, 20.0))
     assert found.offset[0] == pytest.approx(4.2, abs=1.1)
     assert np.isfinite(found.background[400:701]).all()
 

@@ -173,15 +173,18 @@ def energy_offset(evidence: Sequence[EdgeEvidence]) -> tuple[float, float] | Non
 def background_below(
     spectrum, mask, elements: Iterable[str], *, beam: tuple[float, float, float] = TYPICAL_BEAM
 ) -> np.ndarray:
-    """Background below all edges of ``elements``, (3072,), NaN outside the window.
+    """Background below the edges of ``elements`` in the window, (3072,), NaN outside it.
 
-    From one fit over the whole window, in the units of ``spectrum``.
+    From one fit over the whole window, in the units of ``spectrum``; what began before the window
+    is background.
     """
     window = _window(spectrum, mask, beam)
     n = len(window.values)
     columns = list(_powers(window.first, n))
     for element in elements:
         for shell in _shells_of(element, window):
+            if edge_shells()[shell].onset_ev < window.first:
+                continue
             columns += _columns_of(shell, 0.0, window, window.first, n, PEAKS_EV)
     amounts = _solve(columns, window.values, window.sigma)[0]
     result = np.full(N_CHANNELS, np.nan)
