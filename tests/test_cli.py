@@ -213,7 +213,7 @@ def test_missing_values_are_cut_off_at_the_ends_and_refused_inside(run, tmp_path
     code, out, err = run("identify", path, "--json", "-")
     assert (code, err) == (0, "")
     (spectrum,) = json.loads(out)["spectra"]
-    assert "below 370 eV" in spectrum["warnings"][0]
+    assert "below 370" in spectrum["warnings"][0]
     inside = (ENERGY_EV >= 500) & (ENERGY_EV < 520)
     path.write_text(table(ENERGY_EV, np.where(inside, np.nan, COUNTS)))
     code, out, err = run("identify", path, "--json", "-")

@@ -27,7 +27,7 @@ GAP_EV, FINE_EV, LEAST_EV = 4.0, 8.0, 12.0
 it would be shorter than the last of these, it ends before that edge too."""
 MOST_STEEP = 8.0
 SMOOTH_EV = 0.6
-"""Standard deviation of the smooth line in the zooms."""
+"""Standard deviation of the smooth line in the zooms, at least one channel."""
 MORE_SHARE = 0.06
 """Share of the axis that shows, on either side, that the file goes on beyond the window."""
 WIDTH_INCH, LETTER_INCH = 9.0, 0.075
@@ -220,11 +220,9 @@ def _draw_zoom(ax, result: Identification, row: int, edge: EdgeEvidence) -> None
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     energy, counts, background = _zoom(result, row, edge)
-    above, sigma = counts - background, SMOOTH_EV / result.spectrum.dispersion_ev
-    if sigma > 1:
-        ax.plot(energy, above, color=SKY, lw=0.7)
-        above = gaussian_filter1d(above, sigma, mode="nearest")
-    ax.plot(energy, above, color=BLUE, lw=1.2)
+    above, sigma = counts - background, max(SMOOTH_EV / result.spectrum.dispersion_ev, 1.0)
+    ax.plot(energy, above, color=SKY, lw=0.7)
+    ax.plot(energy, gaussian_filter1d(above, sigma, mode="nearest"), color=BLUE, lw=1.2)
     ax.axhline(0, color=GREY, lw=0.8, ls="-.")
     ax.axvline(edge.onset_ev, color=GREY, lw=0.9, ls=":")
     ax.axvline(edge.found_ev, color=RED, lw=0.9)

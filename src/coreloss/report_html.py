@@ -34,7 +34,9 @@ caption { text-align: left; font-weight: 600; padding-bottom: 0.3rem; }
 th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.6rem; text-align: left;
   vertical-align: top; overflow-wrap: anywhere; }
 thead th { background: var(--soft); white-space: nowrap; }
-tbody th { font-weight: normal; }
+tbody th { font-weight: normal; min-width: 6rem; }
+li { overflow-wrap: anywhere; }
+@media (max-width: 45rem) { table { display: block; overflow-x: auto; } }
 tr.present th { font-weight: 600; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 tr.undetermined { font-style: italic; }

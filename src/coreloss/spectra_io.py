@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from coreloss.spectra_data import Spectrum
+from coreloss.spectra_nexus import with_stored_axes
 from coreloss.spectra_npz import read_arrays
 from coreloss.spectra_repair import check_extent, straighten
 from coreloss.spectra_text import TextTable, decode, parse_table
@@ -167,7 +168,7 @@ def _signals(path: Path, reader: str) -> list[dict[str, Any]]:
             ) from None
     if not signals:
         raise ValueError("holds no data")
-    return signals
+    return with_stored_axes(signals, path) if reader == "nexus" else signals
 
 
 def _choose(

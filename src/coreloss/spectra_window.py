@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
+from coreloss.edges import MARGIN_BEFORE_EV
 from coreloss.spectra_data import Spectrum
 
 CORE_LOSS_EV = 30.0
@@ -29,14 +30,33 @@ DROP, RISE = 0.6, 10.0
 """A gain has changed where counts drop to this share, or rise to this multiple, in one channel and
 stay there. Edges only rise, over an electronvolt or more, and white lines fall as they rose."""
 _SIDE = 8  # channels on each side of such a step
-SPIKE_SIGMA = 12.0
-SHOULDER = 0.1
-"""A spike is one channel; every peak of a specimen has shoulders above this share of its height."""
+QUIET = 0.25, 0.4
+"""Largest range of the counts before and behind a change of gain, relative to their median."""
+GLITCH = 0.1
+"""The outermost channel is cut off when it lies this share below the next, far more than those
+behind it differ."""
+SHADED_FROM_EV, SHADED_STRETCH, SHADED = 200.0, 1.08, 0.5
+"""Counts that fall to this share within this multiple of the energy (a power law would need an
+exponent of 9), from a plateau and for good, are shaded by an aperture of the spectrometer."""
+PLATEAU_STRETCH, PLATEAU, PLATEAU_NOISE = 0.88, (0.85, 1.4), 0.2
+SUBTRACTED = 0.01
+"""Share of negative channels above which a background was subtracted: tails may fall steeply."""
+SPIKE_SIGMA = 8.0
+_CHANNELS = 41, 9  # around a spike that tell what is noise there, without those that it changes
+SHOULDER, NOISE_SIGMA = 0.1, 2.0
+"""Spikes are one or two channels; every peak of a specimen has shoulders above this share of its
+height. Those of a single channel may rise above it by noise."""
 NOTICEABLE = 0.03
-"""Share of the highest count below which a spike does no harm."""
+"""Share of the counts beside it below which a spike does no harm ..."""
+NEGLIGIBLE = 0.02
+"""... and share of the mean of the spectrum."""
 FINE_EV, COARSE_HEIGHT = 0.4, 2.0
 """At wider channels a sharp line can be one channel too: there, a spike is so many times as high as
 what is beside it, and only reported."""
+PLATEAU_RUN = 4
+"""Channels in a row at the maximum that are saturation ..."""
+FEW = 50
+"""... unless the maximum is so few counts that it repeats by chance."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +77,9 @@ def usable_window(spectrum: Spectrum) -> UsableWindow:
     >>> found.lo_ev, found.hi_ev
     (30.0, 399.0)
     """
-    energy, counts = spectrum.energy_ev, np.nan_to_num(spectrum.counts).sum(0)
+    energy, counts = spectrum.energy_ev, _total(spectrum)
     first, last, reasons = 0, len(energy) - 1, []
-    for cut in (_padding, _low_losses, _ends, _gain):
+    for cut in (_padding, _low_losses, _gain, _shaded, _ends):
         start, stop, reason = cut(energy[first : last + 1], counts[first : last + 1])
         kept = energy[first + stop] - energy[first + start]
         if reason and kept >= MIN_WIDTH_EV:
@@ -71,21 +91,22 @@ def usable_window(spectrum: Spectrum) -> UsableWindow:
 def without_faults(spectrum: Spectrum) -> Spectrum:
     """The same spectra without spikes; they and saturation are in the warnings.
 
-    Every spectrum is looked at by itself. A spike on an axis of wide channels stays.
+    Every spectrum is looked at by itself. One or two channels high above all others around them, or
+    far below, take the level beside them; on an axis of wide channels they stay.
     """
     counts, fine = spectrum.counts, spectrum.dispersion_ev <= FINE_EV
-    spikes = _spikes(counts, least=0.0 if fine else COARSE_HEIGHT)
+    least = 0.0 if fine else COARSE_HEIGHT
+    spikes = _spikes(counts, least=least, pairs=fine) | _spikes(-counts, least=least, pairs=fine)
     notes = []
     if spikes.any():
         channel = int(np.argmax(spikes.any(0)))
         where = f"{spikes.sum()} single channels stand out, the first at "
         where += f"{spectrum.energy_ev[channel]:g} eV"
         if fine:
-            beside = median_filter(counts, size=(1, 7), mode="nearest")
-            counts = np.where(spikes, beside, counts)
-            notes.append(f"{where}: taken for X-rays or hot pixels and replaced")
+            counts = np.where(spikes, _beside(counts), counts)
+            notes.append(f"{where}: taken for X-rays, hot or dead pixels and replaced")
         else:
-            notes.append(f"{where}: X-rays or hot pixels? They were kept")
+            notes.append(f"{where}: X-rays, hot or dead pixels? They were kept")
     plateau = _saturated(counts)
     if plateau.any():
         channel = int(np.argmax(plateau))
@@ -98,6 +119,20 @@ def without_faults(spectrum: Spectrum) -> Spectrum:
     return replace(spectrum, counts=counts, warnings=(*spectrum.warnings, *notes))
 
 
+def _total(spectrum: Spectrum) -> np.ndarray:
+    """The sum of the spectra (n,), in which missing values count as the mean of the others.
+
+    What is missing in all of them lies on a line, and is 0 at the ends, as padding is.
+    """
+    known = np.isfinite(spectrum.counts)
+    number = known.sum(0)
+    mean = np.where(known, spectrum.counts, 0.0).sum(0) / np.maximum(number, 1)
+    channel, seen = np.arange(len(mean)), number > 0
+    return len(spectrum) * (
+        np.interp(channel, channel[seen], mean[seen], 0, 0) if seen.any() else mean
+    )
+
+
 # -- what is cut: first and last channel of the part that is left, and why ------------------------
 
 
@@ -108,8 +143,8 @@ def _padding(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
     before, after = int(changes[0]) + 1, len(counts) - 1 - int(changes[-1])
     first = before if before >= PADDING_RUN else 0
     last = len(counts) - 1 - (after if after >= PADDING_RUN else 0)
-    ends = [f"below {energy[first]:g} eV"] if first else []
-    ends += [f"above {energy[last]:g} eV"] if last < len(counts) - 1 else []
+    ends = [f"below {energy[first]:g} eV ({before} channels)"] if first else []
+    ends += [f"above {energy[last]:g} eV ({after} channels)"] if last < len(counts) - 1 else []
     where = " and ".join(ends)
     return first, last, where and f"equal counts or none {where}: padding or saturation, cut off"
 
@@ -140,7 +175,9 @@ def _ends(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
     n, most = len(counts), min(int(END_SHARE * len(counts)), END_CHANNELS)
     if most < 2:
         return 0, n - 1, ""
-    low = _fallen(counts[: 3 * most], most)
+    # An edge rises too; so close to the start it is not observable, and is not lost.
+    before_edges = int(MARGIN_BEFORE_EV / (energy[1] - energy[0]))
+    low = _fallen(counts[: 3 * most], min(most, before_edges))
     high = _fallen(counts[::-1][: 3 * most], most)
     ends = [f"below {energy[low]:g} eV"] if low else []
     ends += [f"above {energy[n - 1 - high]:g} eV"] if high else []
@@ -149,13 +186,15 @@ def _ends(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
 
 
 def _fallen(counts: np.ndarray, most: int) -> int:
-    """Channels at the beginning, up to ``most``, that lie far below those that follow."""
+    """Channels at the beginning, fewer than ``most``, that lie far below those that follow."""
     beside = counts[most:]
-    level = min(0.5 * np.median(beside), np.median(beside) - 4 * np.abs(np.diff(beside)).mean())
-    number = 0
-    while number < most and counts[number] < level:
-        number += 1
-    return number
+    level = min(0.5 * np.median(beside), np.median(beside) - 3 * np.std(beside))
+    number = int(np.argmax(np.append(counts[:most] >= level, True)))
+    if 0 < number < most:
+        return number
+    near = counts[1 : 1 + _SIDE]
+    sharp = near[0] - counts[0] > 3 * np.abs(np.diff(near)).max()
+    return int(sharp and near[0] - counts[0] > GLITCH * near[0])
 
 
 def _gain(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
@@ -166,10 +205,10 @@ def _gain(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
     before, after = sides[:-_SIDE], sides[_SIDE:]  # step between channels i + 7 and i + 8
     ratio = np.median(after, 1) / np.median(before, 1)
     sharp = after[:, 0] / before[:, -1]
-    level = np.ptp(before, 1) / np.median(before, 1)  # no white line before the step
-    down = (ratio < DROP) & (sharp < DROP) & (level < 0.25) & (np.ptp(after, 1) < np.ptp(before, 1))
+    quiet = [np.ptp(side, 1) < q * np.median(side, 1) for side, q in zip((before, after), QUIET)]  # noqa: B905
+    down = (ratio < DROP) & (sharp < DROP)
     up = (ratio > RISE) & (sharp > RISE)
-    steps = np.flatnonzero(down | up)
+    steps = np.flatnonzero((down | up) & quiet[0] & quiet[1])  # no white line, no lack of counts
     if not len(steps):
         return 0, n - 1, ""
     at = int(steps[np.argmax(np.abs(np.log(sharp[steps])))]) + _SIDE
@@ -182,27 +221,72 @@ def _gain(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
     )
 
 
+def _shaded(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
+    """Without the upper end that an aperture shades: no edge falls for good, from a plateau."""
+    last = len(energy) - 1
+    if (counts < 0).mean() > SUBTRACTED:
+        return 0, last, ""
+    smooth = gaussian_filter1d(counts, 0.005 * energy[-1] * last / (energy[-1] - energy[0]))
+    fallen = np.interp(SHADED_STRETCH * energy, energy, smooth, right=np.inf)
+    lowest_ev = max(SHADED_FROM_EV, energy[0] / PLATEAU_STRETCH)
+    for i in np.flatnonzero((energy > lowest_ev) & (fallen < SHADED * smooth)):
+        plateau = slice(int(np.searchsorted(energy, PLATEAU_STRETCH * energy[i])), int(i) + 1)
+        shares = smooth[plateau] / smooth[i]
+        noise = np.std(counts[plateau] / smooth[i] - shares)
+        behind = smooth[energy > SHADED_STRETCH * energy[i]] / smooth[i]
+        flat = PLATEAU[0] < shares.min() and shares.max() < PLATEAU[1] and noise < PLATEAU_NOISE
+        if flat and behind.max() < SHADED + 0.1:
+            reason = f"counts fall to {behind.min():.0%} above {energy[i]:g} eV, steeper than any"
+            return 0, int(i), f"{reason} background: shaded by the spectrometer, cut off"
+    return 0, last, ""
+
+
 # -- faults ---------------------------------------------------------------------------------------
 
 
-def _spikes(counts: np.ndarray, *, least: float) -> np.ndarray:
-    """Single channels far above their surroundings, without shoulders, (m, n) bool."""
-    beside = median_filter(counts, size=(1, 7), mode="nearest")
-    excess = counts - beside
-    spread = 1.48 * median_filter(np.abs(excess), size=(1, 31), mode="nearest")
-    floor = 1e-3 * np.abs(beside) + 1e-9 * np.abs(counts).max()
-    shoulders = np.maximum(np.roll(excess, 1, 1), np.roll(excess, -1, 1))
-    found = excess > np.maximum(SPIKE_SIGMA * np.maximum(spread, floor), least * np.abs(beside))
-    found &= shoulders < SHOULDER * excess
-    found[:, [0, -1]] = False
-    return found & (excess > NOTICEABLE * counts.max(axis=1, keepdims=True))
+def _spikes(counts: np.ndarray, *, least: float, pairs: bool) -> np.ndarray:
+    """One channel, or two, far above their surroundings, without shoulders, (m, n) bool."""
+    level = _beside(counts)
+    excess = counts - level
+    around, own = (n * uniform_filter1d(excess**2, n, axis=1, mode="nearest") for n in _CHANNELS)
+    noise = np.sqrt(np.maximum(around - own, 0.0) / (_CHANNELS[0] - _CHANNELS[1]))
+    counted = np.where(_whole(counts), np.sqrt(np.maximum(np.abs(level), 1.0)), 0.0)
+    seen = np.maximum(max(least, NOTICEABLE) * np.abs(level), NEGLIGIBLE * _mean_size(counts))
+    noise = np.maximum(noise, counted)
+    high = excess > np.maximum(SPIKE_SIGMA * noise, seen)
+    left, right, far = (np.roll(excess, shift, axis=1) for shift in (1, -1, -2))
+    found = high & (np.maximum(left, right) < np.maximum(SHOULDER * excess, NOISE_SIGMA * noise))
+    if pairs:
+        first = high & np.roll(high, -1, axis=1)
+        first &= np.maximum(left, far) < SHOULDER * np.minimum(excess, right)
+        found |= first | np.roll(first, 1, axis=1)
+    found[:, :2] = found[:, -2:] = False
+    return found
+
+
+def _beside(counts: np.ndarray) -> np.ndarray:
+    """The level of each channel by its second to fourth neighbours on both sides, (m, n)."""
+    padded = np.pad(counts, ((0, 0), (4, 4)), mode="edge")
+    n = counts.shape[1]
+    sides = [[padded[:, 4 + k : 4 + k + n] for k in side] for side in ((-4, -3, -2), (2, 3, 4))]
+    return 0.5 * sum(np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
+                     for a, b, c in sides)  # fmt: skip
+
+
+def _whole(counts: np.ndarray) -> np.ndarray:
+    return (counts == np.rint(counts)).all(axis=1, keepdims=True)
+
+
+def _mean_size(counts: np.ndarray) -> np.ndarray:
+    return np.abs(counts).mean(axis=1, keepdims=True)
 
 
 def _saturated(counts: np.ndarray) -> np.ndarray:
-    """Channels of a plateau of four or more at the maximum of a spectrum, any of the rows, (n,)."""
+    """Channels of a plateau at the maximum of a spectrum, any of the rows, (n,)."""
     top = counts.max(axis=1, keepdims=True)
-    high = (counts == top) & (top > 1.2 * np.median(counts, axis=1, keepdims=True)) & (top > 50)
-    if high.shape[1] < 4:
+    high = (counts == top) & (top > 1.2 * np.median(counts, axis=1, keepdims=True))
+    high &= (top > FEW) | ~_whole(counts)
+    if high.shape[1] < PLATEAU_RUN:
         return np.zeros(high.shape[1], bool)
-    runs = np.lib.stride_tricks.sliding_window_view(high, 4, axis=1).all(-1)
-    return np.pad(runs, ((0, 0), (0, 3))).any(0)
+    runs = np.lib.stride_tricks.sliding_window_view(high, PLATEAU_RUN, axis=1).all(-1)
+    return np.pad(runs, ((0, 0), (0, PLATEAU_RUN - 1))).any(0)
