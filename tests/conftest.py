@@ -24,3 +24,18 @@ def _no_network(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", local_only)
+
+
+@pytest.fixture
+def run(capfd):
+    """Run a command in this process: (exit code, standard output, standard error)."""
+
+    from coreloss import cli
+
+    def command(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(a) for a in arguments])
+        out, err = capfd.readouterr()
+        return ended.value.code, out, err
+
+    return command

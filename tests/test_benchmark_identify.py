@@ -18,8 +18,8 @@ from coreloss.datasets import NO_DATA, data_dir
 from coreloss.evaluate import scores
 from coreloss.identify import load_model
 from coreloss.identify_evidence import Combination
-from coreloss.identify_shift import observable
 from coreloss.plot_robustness import plot_robustness
+from coreloss.spectra import observable
 
 N = 96
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from coreloss import cli
 from coreloss.datasets import data_dir
 from coreloss.edges import ELEMENTS
 from coreloss.identify import Model, shipped_models
@@ -31,19 +30,6 @@ class Constant(torch.nn.Module):
 def fake_model(monkeypatch):
     model = Model("fake", Constant(), {}, 0.7, 0.1, 1.0)
     monkeypatch.setattr("coreloss.identify.load_model", lambda name: model)
-
-
-@pytest.fixture
-def run(capfd):
-    """Run a command in this process: (exit code, standard output, standard error)."""
-
-    def command(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(a) for a in arguments])
-        out, err = capfd.readouterr()
-        return ended.value.code, out, err
-
-    return command
 
 
 def table(energy, *columns, header="energy (eV),counts"):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from coreloss import cli
 from coreloss.edges import ELEMENTS
 from coreloss.identify import Model
 
@@ -15,17 +14,6 @@ class Constant(torch.nn.Module):
     def forward(self, spectrum, mask):
         p = torch.tensor([{"Ti": 0.97, "O": 0.99}.get(e, 0.001) for e in ELEMENTS])
         return torch.logit(p).expand(len(spectrum), -1)
-
-
-@pytest.fixture
-def run(capfd):
-    def command(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(a) for a in arguments])
-        out, err = capfd.readouterr()
-        return ended.value.code, out, err
-
-    return command
 
 
 @pytest.fixture

@@ -20,19 +20,6 @@ ENERGY_EV = np.arange(350.0, 750.0)
 
 
 @pytest.fixture
-def run(capfd):
-    """Run a command in this process: (exit code, standard output, standard error)."""
-
-    def command(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(a) for a in arguments])
-        out, err = capfd.readouterr()
-        return ended.value.code, out, err
-
-    return command
-
-
-@pytest.fixture
 def asked(monkeypatch):
     """What `identify` was asked; the answer is always the same, for the file that was read."""
     calls = []

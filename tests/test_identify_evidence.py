@@ -15,8 +15,8 @@ from coreloss.identify_evidence import (
     findings,
     fit_combination,
 )
-from coreloss.identify_shift import moved, observable, over_shifts, posterior
-from coreloss.spectra import NetworkInput
+from coreloss.identify_shift import moved, over_shifts, posterior
+from coreloss.spectra import NetworkInput, observable
 
 
 def test_combination_is_logistic_regression():

@@ -57,32 +57,19 @@ def write_msa(path, energy, counts, *, units="eV", n_points=None, extra=""):
     return path
 
 
-def write_hspy(path, data, axes, *, microscope=None):
-    """A HyperSpy file with (name, units, scale, offset, navigate) per axis."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from rsciio.hspy import file_writer
+def hyperspy_dictionary(data, axes, *, microscope=None, title="map"):
+    """What RosettaSciIO's writers take, with (name, units, scale, offset, navigate) per axis."""
+    names = ("name", "units", "scale", "offset", "navigate")
     listed = [
-        {
-            "_type": "UniformDataAxis",
-            "name": name,
-            "units": units,
-            "scale": scale,
-            "offset": offset,
-            "size": size,
-            "navigate": navigate,
-            "index_in_array": number,
-            "is_binned": False,
-        }
-        for number, ((name, units, scale, offset, navigate), size) in enumerate(
-            zip(axes, data.shape, strict=True)
-        )
+        dict(zip(names, axis, strict=True))
+        | {"_type": "UniformDataAxis", "size": size, "index_in_array": i, "is_binned": False}
+        for i, (axis, size) in enumerate(zip(axes, data.shape, strict=True))
     ]
-    signal = {
+    return {
         "data": data,
         "axes": listed,
         "metadata": {
-            "General": {"title": "map"},
+            "General": {"title": title, "original_filename": ""},
             "Signal": {"signal_type": "EELS"},
             "Acquisition_instrument": {"TEM": microscope or {}},
         },
@@ -93,7 +80,14 @@ def write_hspy(path, data, axes, *, microscope=None):
         "attributes": {"_lazy": False, "ragged": False},
         "package_info": {"package": "hyperspy", "package_version": "2.5"},
     }
-    file_writer(str(path), signal)
+
+
+def write_hspy(path, data, axes, *, microscope=None):
+    """A HyperSpy file with (name, units, scale, offset, navigate) per axis."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from rsciio.hspy import file_writer
+    file_writer(str(path), hyperspy_dictionary(data, axes, microscope=microscope))
     return path
 
 

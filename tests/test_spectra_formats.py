@@ -6,6 +6,7 @@ import warnings
 import h5py
 import numpy as np
 import pytest
+from test_spectra import hyperspy_dictionary
 
 from coreloss.spectra import read_spectrum
 
@@ -16,30 +17,10 @@ MAP = np.random.default_rng(1).poisson(COUNTS, (2, 3, len(COUNTS))).astype(float
 
 def signal(data, *, first_ev=400.0, title="core", scale=0.5, units="eV"):
     """The dictionary that RosettaSciIO's writers take; energy along the last axis."""
-    sizes = data.shape[:-1]
-    axes = [("x" if i else "y", "nm", 1.0, 0.0, True, n) for i, n in enumerate(sizes)]
-    axes.append(("Energy loss", units, scale, first_ev, False, data.shape[-1]))
-    names = ("name", "units", "scale", "offset", "navigate", "size")
-    listed = [
-        dict(zip(names, axis, strict=True)) | {"_type": "UniformDataAxis", "index_in_array": i}
-        for i, axis in enumerate(axes)
-    ]
-    instrument = {"TEM": {"beam_energy": 200.0, "convergence_angle": 20.0}}
-    return {
-        "data": data,
-        "axes": [axis | {"is_binned": False} for axis in listed],
-        "metadata": {
-            "General": {"title": title, "original_filename": ""},
-            "Signal": {"signal_type": "EELS"},
-            "Acquisition_instrument": instrument,
-        },
-        "original_metadata": {},
-        "learning_results": {},
-        "models": {},
-        "tmp_parameters": {},
-        "attributes": {"_lazy": False, "ragged": False},
-        "package_info": {"package": "hyperspy", "package_version": "2.5"},
-    }
+    axes = [("x" if i else "y", "nm", 1.0, 0.0, True) for i in range(data.ndim - 1)]
+    axes.append(("Energy loss", units, scale, first_ev, False))
+    microscope = {"beam_energy": 200.0, "convergence_angle": 20.0}
+    return hyperspy_dictionary(data, axes, microscope=microscope, title=title)
 
 
 def write(path, signals):

@@ -13,10 +13,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from coreloss.axis import window_of
 from coreloss.edge_fit import element_z
-from coreloss.edges import ELEMENT_INDEX, ELEMENTS, identifying_sets, observable_elements, subshells
-from coreloss.spectra import NetworkInput
+from coreloss.edges import ELEMENT_INDEX, ELEMENTS, identifying_sets, subshells
+from coreloss.spectra import NetworkInput, observable
 
 SMOOTHING_EV = 3.0
 """Standard deviation of the smoothing before the edge finder takes differences."""
@@ -59,7 +58,7 @@ def edge_finder(inputs: NetworkInput) -> np.ndarray:
         places, rise = steep_rises(spectrum.numpy()[first : channels[-1] + 1])
         for element, size in nearest_elements(places + first, rise).items():
             row[ELEMENT_INDEX[element]] = size / (size + SENSITIVITY)
-    return np.where(_observable(inputs), score, 0.0)
+    return np.where(observable(inputs), score, 0.0)
 
 
 def steep_rises(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +101,7 @@ def edge_fit(inputs: NetworkInput) -> np.ndarray:
     again beside it, and so on while the next one reaches `FIT_Z`. An element's significance z is
     that at its addition, or what is left of it at the end; its score is z / (z + 6).
     """
-    untested = _observable(inputs)
+    untested = observable(inputs)
     chosen = np.zeros_like(untested)
     score = np.zeros(untested.shape)
     for _ in range(MOST_ELEMENTS):
@@ -115,10 +114,6 @@ def edge_fit(inputs: NetworkInput) -> np.ndarray:
         if not untested.any():
             break
     return score / (score + FIT_Z)
-
-
-def _observable(inputs: NetworkInput) -> np.ndarray:
-    return observable_elements(*window_of(inputs.mask)).numpy()
 
 
 @cache

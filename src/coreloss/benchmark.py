@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from coreloss.axis import window_of
 from coreloss.benchmark_breakdown import GroupScores, breakdown
 from coreloss.calibrate import reliability
 from coreloss.datasets import experimental_set, read_benchmark, write_benchmark
-from coreloss.edges import ELEMENTS, observable_elements
+from coreloss.edges import ELEMENTS
 from coreloss.evaluate import Scores, bootstrap_intervals, scores, scores_by_snr
 from coreloss.identify import Model
 from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.settings import VISIBLE_SNR, SimulationSettings
-from coreloss.spectra import NetworkInput, normalise
+from coreloss.spectra import NetworkInput, normalise, observable
 from coreloss.train_losses import loss_mask
 
 SNR_EDGES = (0.0, 1.0, VISIBLE_SNR, 10.0, 30.0, 100.0, np.inf)
@@ -152,8 +151,7 @@ def inputs_of(batch) -> NetworkInput:
 
 def observed_probability(model: Model, inputs: NetworkInput) -> np.ndarray:
     """Probabilities (n, 80), 0 where no identifying edge of the element lies in the window."""
-    observable = observable_elements(*window_of(inputs.mask)).numpy()
-    return np.where(observable, model.probability(inputs), 0.0)
+    return np.where(observable(inputs), model.probability(inputs), 0.0)
 
 
 def _evaluation(

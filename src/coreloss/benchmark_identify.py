@@ -26,12 +26,12 @@ from coreloss.edge_fit import element_z
 from coreloss.edges import MARGIN_AFTER_EV, MARGIN_BEFORE_EV, identifying_sets
 from coreloss.evaluate import bootstrap_intervals, scores
 from coreloss.identify import Model
-from coreloss.identify_evidence import Combination, fit_combination
-from coreloss.identify_shift import moved, observable
+from coreloss.identify_evidence import KNOWN_FROM, Combination, fit_combination
+from coreloss.identify_shift import moved
 from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.settings import SimulationSettings
 from coreloss.simulate import Simulator
-from coreloss.spectra import NetworkInput, normalise, preprocess, resample
+from coreloss.spectra import NetworkInput, normalise, observable, preprocess, resample
 from coreloss.train_losses import loss_mask
 
 Method = Callable[[NetworkInput], np.ndarray]
@@ -94,7 +94,7 @@ def network_and_fit(model: Model) -> Method:
     def combined(inputs: NetworkInput) -> np.ndarray:
         p = observed_probability(model, inputs)
         tested = p >= model.absent_threshold
-        z = element_z(inputs, tested, known=p >= 0.5)
+        z = element_z(inputs, tested, known=p >= KNOWN_FROM)
         return np.where(tested, model.combination.probability(p, z), p)
 
     return combined

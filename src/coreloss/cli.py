@@ -6,21 +6,20 @@ interrupted.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from coreloss.cli_data import data_app
+from coreloss.cli_gos import gos_app
 from coreloss.cli_identify import complete_models
-from coreloss.files import replacing
+from coreloss.cli_output import JsonTarget, complain, quiet_stdout, show, write_json
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -30,7 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
-gos_app = typer.Typer(help="Generalised oscillator strengths.", no_args_is_help=True)
 app.add_typer(gos_app, name="gos")
 app.add_typer(data_app, name="data")
 
@@ -41,9 +39,6 @@ ModelName = Annotated[
         help="Shipped network, .safetensors file or training folder.",
         autocompletion=complete_models,
     ),
-]
-JsonTarget = Annotated[
-    str | None, typer.Option("--json", metavar="OUT|-", help="Write JSON; '-' is the terminal.")
 ]
 MaterialsSource = Annotated[
     str, typer.Option("--materials", help="'embedded', 'mp' or a .csv[.gz] of formulas.")
@@ -59,18 +54,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = app(arguments, standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-        _complain("interrupted")
+        complain("interrupted")
     except BrokenPipeError:  # the reader of a pipe has left: nobody is there to be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = BAD_INPUT
     except (ValueError, OSError, ImportError) as error:
         code = BAD_INPUT
-        _complain(error)
+        complain(error)
     except Exception as error:
         if not hasattr(error, "format_message"):  # not one of the argument parser
             raise
         code = BAD_INPUT
-        _complain(error.format_message())
+        complain(error.format_message())
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
@@ -139,14 +134,14 @@ def identify(
     options |= {"evidence": False} if no_evidence else {}
     options |= {"uncalibrated": uncalibrated}
     paths, results = list(work.expand(files)), []
-    with _quiet_stdout():
+    with quiet_stdout():
         network = load_model(model)
         for file in work.with_progress(paths):
             try:
                 spectrum = read_spectrum(file, **wanted)
                 results.append(identify_spectrum(spectrum, model=network, **options))
             except (ValueError, OSError) as error:
-                _complain(error, file=file)
+                complain(error, file=file)
     if results and plot is not None:
         work.write_figure(results, plot, scale=scale)
     if results and report is not None:
@@ -156,10 +151,10 @@ def identify(
     found = [result.to_dict() for result in results]
     if found and json_target is not None:
         alone = len(files) == 1 and not files[0].is_dir()
-        _write_json(found[0] if alone else found, json_target)
+        write_json(found[0] if alone else found, json_target)
     if "-" not in (json_target, csv_target):
         for result in results:
-            _show(identification_table(result))
+            show(identification_table(result))
     if len(results) < len(paths):
         raise typer.Exit(BAD_INPUT)
 
@@ -193,7 +188,7 @@ def evaluate(
         if experimental is None:
             raise ValueError(f"{NO_DATA}, or give --experimental or --benchmark")
     results = []
-    with _quiet_stdout():
+    with quiet_stdout():
         network = load_model(model)
         if experimental is not None:
             results.append(
@@ -202,10 +197,10 @@ def evaluate(
         if benchmark is not None:
             results.append(score_benchmark(benchmark, model=network))
     if json_target is not None:
-        _write_json([result.to_dict() for result in results], json_target)
+        write_json([result.to_dict() for result in results], json_target)
     if json_target != "-":
         for result in results:
-            _show(evaluation_table(result))
+            show(evaluation_table(result))
 
 
 @app.command()
@@ -335,79 +330,6 @@ def materials(
     loaded = merge_materials(*map(load_materials, sources))
     loaded.write(out)
     typer.echo(f"{out}: {len(loaded)} materials")
-
-
-@gos_app.command("build")
-def gos_build(
-    out: Annotated[Path, typer.Argument(help=".gosh file to write.")],
-    jobs: Annotated[int | None, typer.Option(help="Processes; one per core by default.")] = None,
-) -> None:
-    """Compute the tables of all edges (minutes)."""
-    from coreloss.gos import build_library
-
-    tables = build_library(out, n_jobs=jobs)
-    typer.echo(f"{out}: {len(tables)} tables, {out.stat().st_size / 1e6:.1f} MB")
-
-
-@gos_app.command("info")
-def gos_info(
-    file: Annotated[
-        Path | None, typer.Argument(help=".gosh file; the shipped one if none.")
-    ] = None,
-    json_target: JsonTarget = None,
-) -> None:
-    """Say what a .gosh file holds."""
-    from dataclasses import asdict
-
-    from coreloss.gos import gos_info as info_of
-
-    info = info_of(file)
-    if json_target is not None:
-        _write_json(asdict(info), json_target)
-    if json_target != "-":
-        typer.echo(info)
-
-
-@gos_app.command("fetch")
-def gos_fetch(
-    name: Annotated[str, typer.Argument(help="'dft' (Segger et al.) or 'dirac' (Zhang et al.).")],
-) -> None:
-    """Download published tables into the cache, check them, and print where they are."""
-    from coreloss.gos import fetch_published
-
-    typer.echo(fetch_published(name))
-
-
-@contextlib.contextmanager
-def _quiet_stdout():
-    """Standard output belongs to the results: what libraries print goes to standard error."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
-
-
-def _complain(error: object, *, file: Path | None = None) -> None:
-    """One line on standard error, with the name of the file in it."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if file is not None and str(file) not in text:
-        text = f"{file}: {text}"
-    typer.echo(f"coreloss: {text}", err=True)
-
-
-def _show(renderable: Any) -> None:
-    from rich.console import Console
-
-    Console().print(renderable)
-
-
-def _write_json(content: Any, target: str) -> None:
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    if target == "-":
-        typer.echo(text, nl=False)
-        return
-    with replacing(target) as path:
-        path.write_text(text)
 
 
 if __name__ == "__main__":

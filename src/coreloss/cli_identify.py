@@ -98,11 +98,11 @@ def with_progress(files: Sequence[Path]) -> Iterable[Path]:
 
 def csv_rows(results: Iterable[Any]) -> Iterator[tuple]:
     """One row per file, spectrum and observable element, with its best edge where it was fitted."""
+    from coreloss.edge_fit import best_edges
+
     for result in results:
         for number, elements in enumerate(result.spectra):
-            best: dict[str, Any] = {}
-            for edge in elements.evidence:
-                best[edge.element] = max(edge, best.get(edge.element, edge), key=lambda e: e.z)
+            best = best_edges(elements.evidence)
             hidden = set(elements.not_observable)
             for element, p in elements.probabilities.items():
                 if element in hidden:

@@ -46,6 +46,12 @@ MAX_CONVERGENCE_MRAD = 40.0
 ANGLE_RATIO_NODES = np.array(
     [0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.8, 2.3, 3, 4, 5.5, 7.5, 10, 14, 20]
 )
+BEAM_LIMITS = (
+    tuple(map(float, BEAM_ENERGY_NODES_KEV[[0, -1]])),
+    (0.0, MAX_CONVERGENCE_MRAD),
+    tuple(map(float, COLLECTION_NODES_MRAD[[0, -1]])),
+)
+"""Lowest and highest beam energy in keV, convergence and collection semi-angle in mrad."""
 _N_BASIS_BEAMS = 60
 _N_FIT_ENERGIES = 12
 _N_BANK_NODES = 12

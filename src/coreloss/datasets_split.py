@@ -68,8 +68,8 @@ def split_by_source(
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction is {fraction:g}; allowed: above 0 and below 1, such as 0.5")
-    groups = defaultdict(list)
-    for record, name in zip(records, sources_of(records), strict=True):
+    groups, sources = defaultdict(list), sources_of(records)
+    for record, name in zip(records, sources, strict=True):
         groups[name].append(record)
     if len(groups) < 2:
         raise ValueError(
@@ -90,9 +90,7 @@ def split_by_source(
         dealt[half_of[name]] += sizes[name]
     return {
         half: tuple(
-            record
-            for record, name in zip(records, sources_of(records), strict=True)
-            if half_of[name] == half
+            record for record, name in zip(records, sources, strict=True) if half_of[name] == half
         )
         for half in HALVES
     }

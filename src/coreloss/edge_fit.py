@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -143,10 +143,23 @@ def element_z(
     for row, (test, others) in enumerate(zip(tested, beside, strict=True)):
         names, against = ([ELEMENTS[k] for k in np.flatnonzero(x)] for x in (test, others))
         here = inputs.spectrum[row], inputs.mask[row]
-        for edge in edge_evidence(*here, names, known=against, beam=beam):
-            k = ELEMENT_INDEX[edge.element]
-            z[row, k] = max(z[row, k], edge.z)
+        best = best_edges(edge_evidence(*here, names, known=against, beam=beam))
+        for element, edge in best.items():
+            z[row, ELEMENT_INDEX[element]] = edge.z
     return z
+
+
+def best_edges(evidence: Iterable[EdgeEvidence]) -> dict[str, EdgeEvidence]:
+    """The most significant edge of each element.
+
+    >>> weak, strong = (EdgeEvidence("La", f"La {s}", 0, 0, z) for s, z in (("N45", 3), ("M45", 9)))
+    >>> best_edges([weak, strong])["La"].edge
+    'La M45'
+    """
+    best: dict[str, EdgeEvidence] = {}
+    for edge in evidence:
+        best[edge.element] = max(edge, best.get(edge.element, edge), key=lambda e: e.z)
+    return best
 
 
 def energy_offset(evidence: Sequence[EdgeEvidence]) -> tuple[float, float] | None:
@@ -155,10 +168,7 @@ def energy_offset(evidence: Sequence[EdgeEvidence]) -> tuple[float, float] | Non
     Weighted mean over the best edge of every element, z above `SAFE_Z`, less the usual chemical
     shift; the spread of those shifts sets weights and error. None without such an edge.
     """
-    best: dict[str, EdgeEvidence] = {}
-    for edge in evidence:
-        if edge.z > SAFE_Z:
-            best[edge.element] = max(edge, best.get(edge.element, edge), key=lambda e: e.z)
+    best = best_edges(edge for edge in evidence if edge.z > SAFE_Z)
     if not best:
         return None
     usual = np.array([BONDED_EV if e in BONDED else CHEMICAL_EV for e in best])
@@ -282,7 +292,7 @@ def _noise(values: np.ndarray) -> np.ndarray:
     return np.sqrt(scale * smooth + (_BACKGROUND_KNOWLEDGE * smooth) ** 2) + 1e-12
 
 
-@cache
+@lru_cache(maxsize=4)  # 13 MB for each beam
 def scattered_shapes(
     beam_energy_kev: float, convergence_mrad: float, collection_mrad: float
 ) -> np.ndarray:
@@ -325,7 +335,7 @@ def _counts(edge: EdgeShell, window: _Window) -> bool:
     return low <= edge.onset_ev <= high
 
 
-@cache
+@lru_cache(maxsize=256)
 def _powers(first: int, n: int) -> tuple[np.ndarray, ...]:
     energy = np.maximum(np.arange(first, first + n), 1.0) / max(first + n / 2, 1.0)
     return tuple(energy**-r for r in EXPONENTS)

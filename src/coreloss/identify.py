@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from coreloss.axis import window_of
+from coreloss.cross_section_bank import BEAM_LIMITS
 from coreloss.edge_fit import TYPICAL_BEAM, EdgeEvidence, edge_evidence
 from coreloss.edges import ELEMENTS, observable_elements
-from coreloss.identify_evidence import Findings, best_z, contamination, findings
+from coreloss.identify_evidence import KNOWN_FROM, Findings, best_z, contamination, findings
 from coreloss.identify_model import DEFAULT_MODEL, Model, load_model, shipped_models
 from coreloss.identify_shift import Shifted, over_shifts
 from coreloss.spectra import MEAN_FLOOR, NetworkInput, Spectrum, preprocess
 from coreloss.spectra_signal import as_spectrum
-from coreloss.spectra_window import usable_window, without_faults
+from coreloss.spectra_window import CORE_LOSS_EV, ZERO_LOSS_EV, usable_window, without_faults
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -29,8 +31,6 @@ __all__ = [
     "with_evidence",
 ]
 
-LOW_LOSS_EV = 30.0
-ZERO_LOSS_EV = 10.0
 MOST_WITH_EVIDENCE = 32
 """Spectra of one call whose edges are fitted unless told otherwise, a twentieth second each."""
 FEW_COUNTS_PER_EV = 20.0
@@ -98,6 +98,12 @@ class Identification:
         return len(self.probability)
 
     @property
+    def name(self) -> str:
+        """Name of the file without its folder, else the title of the spectrum."""
+        file, title = self.spectrum.file, self.spectrum.title
+        return Path(file).name if file else title or "Spectrum"
+
+    @cached_property
     def spectra(self) -> tuple[Elements, ...]:
         """The result of each spectrum."""
         return tuple(self._elements(row) for row in range(len(self)))
@@ -137,7 +143,7 @@ class Identification:
         """Standard deviation of ``offset_ev``: chemical shifts look like calibration errors."""
         return self._offset(1)
 
-    @property
+    @cached_property
     def background(self) -> np.ndarray | None:
         """Counts below all edges, (m, n) on the axis of ``spectrum``; NaN outside the window."""
         if not self.findings:
@@ -285,7 +291,7 @@ def with_evidence(
     for row, p in enumerate(probability):
         spectrum, mask = inputs.spectrum[row].numpy(), inputs.mask[row].numpy()
         order = [k for k in np.argsort(-np.nan_to_num(p)) if p[k] >= model.absent_threshold]
-        names, known = ([ELEMENTS[k] for k in order if p[k] >= low] for low in (0.0, 0.5))
+        names, known = ([ELEMENTS[k] for k in order if p[k] >= low] for low in (0.0, KNOWN_FROM))
         evidence = edge_evidence(spectrum, mask, names, known=known, beam=beam)
         joined[row, order] = model.combination.probability(p[order], best_z(evidence)[order])
         present = [ELEMENTS[k] for k in order if joined[row, k] >= model.present_threshold]
@@ -319,10 +325,9 @@ def _told(spectrum: Spectrum, shifted: Shifted) -> Spectrum:
 def _beam(spectrum: Spectrum) -> tuple[float, float, float]:
     """Beam energy in keV and semi-angles in mrad, typical ones where the file names none."""
     known = (spectrum.beam_energy_kev, spectrum.convergence_mrad, spectrum.collection_mrad)
-    limits = ((60.0, 300.0), (0.0, 40.0), (2.0, 120.0))
     return tuple(
         typical if value is None else float(np.clip(value, *limit))
-        for value, typical, limit in zip(known, TYPICAL_BEAM, limits, strict=True)
+        for value, typical, limit in zip(known, TYPICAL_BEAM, BEAM_LIMITS, strict=True)
     )
 
 
@@ -336,12 +341,12 @@ def _warnings(
     if spectrum.energy_ev[0] < ZERO_LOSS_EV and abs(strongest_ev) < ZERO_LOSS_EV:
         common.append(
             f"the window holds the zero-loss peak (maximum at {strongest_ev:g} eV); start it above "
-            f"the plasmons, for instance at {LOW_LOSS_EV:g} eV or more"
+            f"the plasmons, for instance at {CORE_LOSS_EV:g} eV or more"
         )
-    elif low < LOW_LOSS_EV:
+    elif low < CORE_LOSS_EV:
         common.append(
             f"the window begins at {low:g} eV, among the plasmons; "
-            f"start it above {LOW_LOSS_EV:g} eV"
+            f"start it above {CORE_LOSS_EV:g} eV"
         )
     if high - low < NARROW_EV:
         common.append(f"the window is only {high - low:g} eV wide: background and edges look alike")

@@ -16,11 +16,14 @@ from coreloss.edge_fit import (
     TYPICAL_BEAM,
     EdgeEvidence,
     background_below,
+    best_edges,
     edge_evidence,
     energy_offset,
 )
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS, identifying_sets
 
+KNOWN_FROM = 0.5
+"""Elements that the network thinks so likely are part of the fit in which others are tested."""
 CONFUSABLE_EV = 8.0
 """Edges so near to each other can be taken for one another on a badly calibrated axis."""
 AS_GOOD = 0.8
@@ -106,9 +109,8 @@ def findings(
 def best_z(evidence: Sequence[EdgeEvidence]) -> np.ndarray:
     """Significance of the best edge of each element, (80,), 0 for those without evidence."""
     z = np.zeros(len(ELEMENTS))
-    for edge in evidence:
-        k = ELEMENT_INDEX[edge.element]
-        z[k] = max(z[k], edge.z)
+    for element, edge in best_edges(evidence).items():
+        z[ELEMENT_INDEX[element]] = edge.z
     return z
 
 
@@ -125,9 +127,7 @@ def alternatives(
     ``evidence`` is that of the present elements; ``rivals`` are others that cannot be excluded.
     ``spectrum`` and ``mask`` (3072,).
     """
-    best: dict[str, EdgeEvidence] = {}
-    for edge in evidence:
-        best[edge.element] = max(edge, best.get(edge.element, edge), key=lambda x: x.z)
+    best = best_edges(evidence)
     result: dict[str, tuple[str, ...]] = {}
     for element, edge in best.items():
         near = sorted(

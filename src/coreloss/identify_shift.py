@@ -12,9 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from coreloss.axis import window_of
-from coreloss.edges import observable_elements
-from coreloss.spectra import NetworkInput
+from coreloss.spectra import NetworkInput, observable
 
 SHIFTS_EV = (-8, -6, -4, -2, 0, 2, 4, 6, 8)
 """Corrections that are tried, whole channels."""
@@ -102,11 +100,6 @@ def moved(inputs: NetworkInput, shift_ev: int) -> NetworkInput:
     lost = slice(0, shift_ev) if shift_ev > 0 else slice(shift_ev, None)
     spectrum[:, lost], mask[:, lost] = 0, False
     return NetworkInput(spectrum, mask)
-
-
-def observable(inputs: NetworkInput) -> np.ndarray:
-    """Elements with an identifying edge inside the window of each spectrum, (n, 80) bool."""
-    return observable_elements(*window_of(inputs.mask)).numpy()
 
 
 def _answers(probability, inputs: NetworkInput) -> np.ndarray:

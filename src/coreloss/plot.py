@@ -40,7 +40,7 @@ def plot_spectrum(
     ax = _axes(ax)
     energy_ev, counts = np.asarray(energy_ev, float), np.asarray(counts, float)
     ax.plot(energy_ev, counts, color=colour, lw=1, label=label)
-    _set_scale(ax, scale, counts)
+    set_scale(ax, scale, counts)
     ax.set_xlim(energy_ev[0], energy_ev[-1])
     ax.set_xlabel("Energy loss (eV)")
     ax.set_ylabel("Counts")
@@ -56,11 +56,7 @@ def mark_onsets(ax, elements: Sequence[str], *, undetermined: Sequence[str] = ()
     Names of close edges stand at heights of their own.
     """
     low, high = ax.get_xlim()
-    marks = sorted(
-        (edge.onset_ev, edge_name(edge), edge.element in undetermined)
-        for edge in identifying_sets()
-        if edge.element in (*elements, *undetermined) and low < edge.onset_ev < high
-    )
+    marks = onsets_between((low, high), elements, undetermined=undetermined)
     ends_ev: list[float] = []
     for onset_ev, name, is_open in marks:
         free = [i for i, end_ev in enumerate(ends_ev) if end_ev <= onset_ev]
@@ -78,6 +74,22 @@ def mark_onsets(ax, elements: Sequence[str], *, undetermined: Sequence[str] = ()
             fontsize="small",
         )
     return ax
+
+
+def onsets_between(
+    limits_ev: tuple[float, float], elements: Sequence[str], *, undetermined: Sequence[str] = ()
+) -> list[tuple[float, str, bool]]:
+    """Onset, name and whether it is undetermined, of the identifying edges of some elements.
+
+    >>> onsets_between((400, 600), ["Ti"], undetermined=["O"])
+    [(456.0, 'Ti L', False), (532.0, 'O K', True)]
+    """
+    low, high = limits_ev
+    return sorted(
+        (edge.onset_ev, edge_name(edge), edge.element in undetermined)
+        for edge in identifying_sets()
+        if edge.element in (*elements, *undetermined) and low < edge.onset_ev < high
+    )
 
 
 def edge_name(edge: EdgeShell) -> str:
@@ -138,7 +150,7 @@ def plot_lines(
     for i, (name, y) in enumerate(curves.items()):
         ax.plot(x, y, styles[i % len(styles)], color=COLOURS[i % len(COLOURS)], lw=1.4, label=name)
     ax.set_xscale(x_scale)
-    _set_scale(ax, scale, np.concatenate([np.ravel(y) for y in curves.values()]))
+    set_scale(ax, scale, np.concatenate([np.ravel(y) for y in curves.values()]))
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     ax.legend(frameon=False, fontsize="small")
@@ -174,7 +186,7 @@ def plot_overlay(
         )
     measured = np.asarray(measured, float) / np.mean(np.asarray(measured, float)[inside])
     ax.plot(energy_ev, measured, color=BLUE, lw=1.2, label="measured")
-    _set_scale(ax, scale, measured)
+    set_scale(ax, scale, measured)
     ax.set_xlim(energy_ev[0], energy_ev[-1])
     ax.set_xlabel("Energy loss (eV)")
     ax.set_ylabel("Counts / mean")
@@ -269,7 +281,7 @@ def _axes(ax):
     return plt.gca()
 
 
-def _set_scale(ax, scale: str, values: np.ndarray) -> None:
+def set_scale(ax, scale: str, values: np.ndarray) -> None:
     """Scale of y; a log axis ends at least four decades below the maximum, above zeros."""
     if scale not in SCALES:
         raise ValueError(f"scale is {scale!r}; allowed: {', '.join(SCALES)}")

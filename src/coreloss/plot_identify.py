@@ -9,10 +9,9 @@ from textwrap import fill
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from coreloss.edge_fit import EdgeEvidence
-from coreloss.edges import identifying_sets
+from coreloss.edge_fit import EdgeEvidence, best_edges
 from coreloss.identify import DEFAULT_MODEL, Elements, Identification, Model, identify
-from coreloss.plot import BLUE, GREY, ORANGE, RED, SKY, _set_scale, edge_name
+from coreloss.plot import BLUE, GREY, ORANGE, RED, SKY, onsets_between, set_scale
 from coreloss.plot_explore import ask, draw_settings, png_bytes, usual_settings
 from coreloss.plot_tables import plot_periodic_table
 from coreloss.spectra_signal import as_spectrum
@@ -70,10 +69,7 @@ def weakest_edges(
 ) -> tuple[EdgeEvidence, ...]:
     """The best edges of present elements, ``most`` of them, the smallest relative step first."""
     elements = result.spectra[row]
-    best: dict[str, EdgeEvidence] = {}
-    for edge in elements.evidence:
-        if edge.element in elements.present:
-            best[edge.element] = max(edge, best.get(edge.element, edge), key=lambda e: e.z)
+    best = best_edges(edge for edge in elements.evidence if edge.element in elements.present)
     return tuple(sorted(best.values(), key=lambda edge: _relative_step(result, row, edge))[:most])
 
 
@@ -119,8 +115,6 @@ def label_levels(starts: Sequence[float], widths: Sequence[float]) -> list[int]:
 
 
 def _title(result: Identification, row: int, elements: Elements) -> str:
-    spectrum = result.spectrum
-    name = Path(spectrum.file).name if spectrum.file else spectrum.title or "Spectrum"
     number = f", spectrum {row + 1} of {len(result)}" if len(result) > 1 else ""
     known = elements.probabilities
     present = ", ".join(f"{e} {known[e]:.2f}" for e in elements.present) or "no element"
@@ -131,7 +125,7 @@ def _title(result: Identification, row: int, elements: Elements) -> str:
         hidden = len(elements.undetermined) - len(shown)
         names += [f"{hidden} {'more' if names else 'unlikely'}"] if hidden else []
         text += "; undetermined: " + ", ".join(names)
-    return f"{name}{number}\n{fill(text, 110)}".replace("$", r"\$")
+    return f"{result.name}{number}\n{fill(text, 110)}".replace("$", r"\$")
 
 
 def _draw_spectrum(ax, result: Identification, row: int, elements: Elements, scale: str) -> None:
@@ -140,7 +134,7 @@ def _draw_spectrum(ax, result: Identification, row: int, elements: Elements, sca
     background = _background(result, row)
     if background is not None:
         ax.plot(energy, background, color=ORANGE, lw=1.2, ls="-.", label="background of the fit")
-    _set_scale(ax, scale, counts if background is None else np.append(counts, background))
+    set_scale(ax, scale, counts if background is None else np.append(counts, background))
     low, high = _limits(result)
     ax.set_xlim(low, high)
     start, end = result.window_ev
@@ -171,22 +165,17 @@ def _background(result: Identification, row: int) -> np.ndarray | None:
 
 def _mark(ax, window_ev, present: Sequence[str], undetermined: Sequence[str]) -> None:
     """Lines at the onsets inside the window, with names above the axes."""
-    low, high = window_ev
-    marks = sorted(
-        (edge.onset_ev, edge_name(edge), edge.element in present)
-        for edge in identifying_sets()
-        if edge.element in (*present, *undetermined) and low < edge.onset_ev < high
-    )
+    marks = onsets_between(window_ev, present, undetermined=undetermined)
     per_inch = np.ptp(ax.get_xlim()) / (0.88 * WIDTH_INCH)
     widths = [per_inch * LETTER_INCH * (len(name) + 1) for _, name, _ in marks]
     levels = label_levels([onset for onset, *_ in marks], widths)
     transform = ax.get_xaxis_transform()
-    for (onset_ev, name, sure), level in zip(marks, levels, strict=True):
-        style = {"color": RED if sure else GREY, "transform": transform, "clip_on": False}
-        top, dashes = 1.06 + 0.065 * level, "-" if sure else "--"
+    for (onset_ev, name, is_open), level in zip(marks, levels, strict=True):
+        style = {"color": GREY if is_open else RED, "transform": transform, "clip_on": False}
+        top, dashes = 1.06 + 0.065 * level, "--" if is_open else "-"
         ax.plot([onset_ev] * 2, [0, top], ls=dashes, lw=0.9, alpha=0.8, **style)
         x = onset_ev + 0.03 * per_inch
-        ax.text(x, top, name, va="top", fontsize="small", fontweight="bold" if sure else None,
+        ax.text(x, top, name, va="top", fontsize="small", fontweight=None if is_open else "bold",
                 **style)  # fmt: skip
 
 

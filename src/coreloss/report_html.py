@@ -10,8 +10,8 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib.metadata import version
-from pathlib import Path
 
+from coreloss.edge_fit import best_edges
 from coreloss.identify import Elements, Identification
 from coreloss.report import decision_rows, evidence_text, note_text, offset_text
 
@@ -105,7 +105,7 @@ def _models(results: Sequence[Identification]) -> str:
 def _summary(results: Sequence[Identification]) -> str:
     rows = [
         (
-            f'<a href="#file-{n}">{escape(_name(result))}</a>'
+            f'<a href="#file-{n}">{escape(result.name)}</a>'
             + (f" ({number + 1} of {len(result)})" if len(result) > 1 else ""),
             _span(result.window_ev),
             "<br>".join(_line(_supported(elements, e)) for e in elements.present) or "none",
@@ -123,7 +123,7 @@ def _summary(results: Sequence[Identification]) -> str:
 
 def _section(number: int, result: Identification, scale: str) -> str:
     spectra = result.spectra
-    parts = [f'<section id="file-{number}">', f"<h2>{escape(_name(result))}</h2>"]
+    parts = [f'<section id="file-{number}">', f"<h2>{escape(result.name)}</h2>"]
     facts = [f"Title: {result.spectrum.title}"] if result.spectrum.title else []
     facts += [f"File: {result.spectrum.file}"] if result.spectrum.file else []
     facts += [f"Energies: {_span(result.cut_ev)} eV, used: {_span(result.window_ev)} eV"]
@@ -209,11 +209,6 @@ def _figure(result: Identification, row: int, elements: Elements, scale: str) ->
     )
 
 
-def _name(result: Identification) -> str:
-    file, title = result.spectrum.file, result.spectrum.title
-    return Path(file).name if file else title or "Spectrum"
-
-
 def _span(limits_ev: tuple[float, float]) -> str:
     return f"{limits_ev[0]:g} to {limits_ev[1]:g}"
 
@@ -221,10 +216,9 @@ def _span(limits_ev: tuple[float, float]) -> str:
 def _supported(elements: Elements, element: str) -> str:
     """An element with its probability and its best edge."""
     text = f"{element} {elements.probabilities[element]:.2f}"
-    edges = [edge for edge in elements.evidence if edge.element == element]
-    if not edges:
+    best = best_edges(elements.evidence).get(element)
+    if best is None:
         return text
-    best = max(edges, key=lambda edge: edge.z)
     return f"{text}: {best.edge.split()[-1]} {best.found_ev:.0f} eV z {best.z:.0f}"
 
 

@@ -9,16 +9,24 @@ import scipy.interpolate
 import scipy.sparse
 import torch
 
-from coreloss.axis import N_CHANNELS
+from coreloss.axis import N_CHANNELS, window_of
+from coreloss.edges import observable_elements
 from coreloss.spectra_data import Spectrum, check_axis, window_slice
 from coreloss.spectra_io import read_spectrum
+from coreloss.spectra_repair import between_padding
 
-__all__ = ["NetworkInput", "Spectrum", "normalise", "preprocess", "read_spectrum", "resample"]
+__all__ = [
+    "NetworkInput",
+    "Spectrum",
+    "normalise",
+    "observable",
+    "preprocess",
+    "read_spectrum",
+    "resample",
+]
 
 MIN_CHANNELS = 25
 """Fewest 1 eV channels that `preprocess` accepts."""
-PADDING_RUN = 3
-"""An end of a spectrum that repeats one value in this many channels or more is padding."""
 ON_GRID_EV = 1e-3
 """How far from whole eV the points of a 1 eV axis may lie and still need no resampling."""
 MEAN_FLOOR = 0.05
@@ -37,6 +45,11 @@ class NetworkInput:
 
     def __len__(self) -> int:
         return len(self.spectrum)
+
+
+def observable(inputs: NetworkInput) -> np.ndarray:
+    """Elements with an identifying edge inside the window of each spectrum, (n, 80) bool."""
+    return observable_elements(*window_of(inputs.mask)).numpy()
 
 
 def preprocess(counts, energy_ev, window_ev: tuple[float, float] | None = None) -> NetworkInput:
@@ -157,10 +170,7 @@ def _without_padding(counts: np.ndarray) -> slice:
             f"all {counts.shape[1]} channels in the window hold the same value {counts[0, 0]:g}; "
             "nothing was measured there: choose another window"
         )
-    changes = np.flatnonzero(~steady)
-    run_low, run_high = changes[0] + 1, counts.shape[1] - 1 - changes[-1]
-    start = run_low if run_low >= PADDING_RUN else 0
-    stop = counts.shape[1] - (run_high if run_high >= PADDING_RUN else 0)
-    if stop - start < 2:
+    measured = between_padding(steady)
+    if measured.stop - measured.start < 2:
         raise ValueError("one value fills each end of the window; nothing was measured there")
-    return slice(start, stop)
+    return measured

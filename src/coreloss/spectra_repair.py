@@ -14,8 +14,24 @@ MAX_GAP_EV = 25.0
 """Widest gap between two points that interpolation may bridge."""
 MAX_MISSING = 0.01
 """Largest share of the values of a spectrum that may be missing ..."""
+PADDING_RUN = 3
+"""An end that repeats one value in so many channels or more was not measured."""
 MAX_MISSING_RUN = 3
 """... and how many of them in a row: more would hide or make an edge."""
+
+
+def between_padding(steady: np.ndarray) -> slice:
+    """The channels between runs of one repeated value at either end.
+
+    ``steady`` (n - 1,) tells which channels equal the next one, in all spectra; not all may.
+
+    >>> between_padding(np.diff([0, 0, 0, 5, 4, 4]) == 0)
+    slice(3, 6, None)
+    """
+    changes = np.flatnonzero(~steady)
+    before, after = int(changes[0]) + 1, len(steady) - int(changes[-1])
+    start = before if before >= PADDING_RUN else 0
+    return slice(start, len(steady) + 1 - (after if after >= PADDING_RUN else 0))
 
 
 def check_extent(energy: np.ndarray) -> None:

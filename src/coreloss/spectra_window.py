@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from coreloss.edges import MARGIN_BEFORE_EV
 from coreloss.spectra_data import Spectrum
+from coreloss.spectra_repair import between_padding
 
 CORE_LOSS_EV = 30.0
 """Below it, plasmons and valence losses look like anything."""
@@ -22,8 +23,6 @@ AFTER_PLASMON_EV = 15.0
 ZERO_LOSS_EV = 10.0
 MIN_WIDTH_EV = 50.0
 """Cuts that would leave less are not made."""
-PADDING_RUN = 3
-"""An end that repeats one value in so many channels was not measured."""
 END_SHARE, END_CHANNELS = 0.03, 12
 """Detectors fall off within this share of the channels at either end, and so few of them."""
 DROP, RISE = 0.6, 10.0
@@ -137,14 +136,13 @@ def _total(spectrum: Spectrum) -> np.ndarray:
 
 
 def _padding(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
-    changes = np.flatnonzero(np.diff(counts) != 0)
-    if not len(changes):
+    steady = np.diff(counts) == 0
+    if steady.all():
         return 0, len(energy) - 1, ""
-    before, after = int(changes[0]) + 1, len(counts) - 1 - int(changes[-1])
-    first = before if before >= PADDING_RUN else 0
-    last = len(counts) - 1 - (after if after >= PADDING_RUN else 0)
-    ends = [f"below {energy[first]:g} eV ({before} channels)"] if first else []
-    ends += [f"above {energy[last]:g} eV ({after} channels)"] if last < len(counts) - 1 else []
+    part = between_padding(steady)
+    first, last, after = part.start, part.stop - 1, len(counts) - part.stop
+    ends = [f"below {energy[first]:g} eV ({first} channels)"] if first else []
+    ends += [f"above {energy[last]:g} eV ({after} channels)"] if after else []
     where = " and ".join(ends)
     return first, last, where and f"equal counts or none {where}: padding or saturation, cut off"
 

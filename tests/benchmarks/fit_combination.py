@@ -12,13 +12,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+from sklearn.metrics import log_loss
 
 from coreloss.benchmark import STREAM, inputs_of, observed_probability
 from coreloss.compounds.common import are_common
 from coreloss.edge_fit import element_z
 from coreloss.files import replacing
 from coreloss.identify import load_model
-from coreloss.identify_evidence import Combination, fit_combination
+from coreloss.identify_evidence import KNOWN_FROM, Combination, fit_combination
 from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.settings import SimulationSettings
 from coreloss.simulate import Simulator
@@ -35,15 +36,10 @@ def decisions(model, *, n: int, seed: int, materials: str = "embedded"):
     inputs = inputs_of(batch)
     p = observed_probability(model, inputs)
     open_ones = p >= model.absent_threshold
-    z = element_z(inputs, open_ones, known=p >= 0.5)
+    z = element_z(inputs, open_ones, known=p >= KNOWN_FROM)
     counted = open_ones & (loss_mask(batch).numpy() > 0)
     spectrum, _ = np.nonzero(counted)
     return p[counted], z[counted], batch.present.numpy()[counted], spectrum
-
-
-def log_loss(p, truth) -> float:
-    p = np.clip(p, 1e-9, 1 - 1e-9)
-    return float(-np.where(truth, np.log(p), np.log(1 - p)).mean())
 
 
 def main() -> None:
@@ -59,7 +55,7 @@ def main() -> None:
     nothing = np.zeros_like(z)
     for name, here, there in (("network", p, nothing), ("fit", nothing + 0.5, z), ("both", p, z)):
         half = fit_combination(here[first], there[first], truth[first])
-        left = log_loss(half.probability(here[~first], there[~first]), truth[~first])
+        left = log_loss(truth[~first], half.probability(here[~first], there[~first]))
         print(f"{name:8} log loss {left:.4f} of {int((~first).sum())} open decisions")
     combination = fit_combination(p, z, truth)
     print(combination)
