@@ -264,7 +264,7 @@ def identify(
         probability = np.where(observable, loaded.probability(inputs), np.nan)
     found: tuple[Findings, ...] = ()
     if len(used) <= MOST_WITH_EVIDENCE if evidence is None else evidence:
-        probability, found = with_evidence(loaded, inputs, probability, beam=_beam(used))
+        probability, found = with_evidence(loaded, inputs, probability, beam=beam_of(used))
     return Identification(
         probability=probability,
         observable=observable,
@@ -322,7 +322,7 @@ def _told(spectrum: Spectrum, shifted: Shifted) -> Spectrum:
     return replace(spectrum, warnings=(*spectrum.warnings, note))
 
 
-def _beam(spectrum: Spectrum) -> tuple[float, float, float]:
+def beam_of(spectrum: Spectrum) -> tuple[float, float, float]:
     """Beam energy in keV and semi-angles in mrad, typical ones where the file names none."""
     known = (spectrum.beam_energy_kev, spectrum.convergence_mrad, spectrum.collection_mrad)
     return tuple(
