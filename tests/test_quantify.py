@@ -179,10 +179,11 @@ def test_shifted_edges_are_found():
 
 def test_answers_do_not_depend_on_the_other_pixels():
     truth = sample(600)
-    plan = make_plan(truth.core.sum(), sample=truth.core, elements=ELEMENTS, low_loss=truth.low)
-    every = apply_plan(plan, truth.core)
+    low = measured_low_loss(truth.low)
+    plan = make_plan(truth.core.sum(), truth.core, elements=ELEMENTS, low_loss=low)
+    every = apply_plan(plan, truth.core, low_loss=low)
     part = Spectrum(ENERGY, truth.core.counts[500:510])
-    few = apply_plan(plan, part, low_loss=plan.low_loss[500:510])
+    few = apply_plan(plan, part, low_loss=low[500:510])
     np.testing.assert_allclose(few.amount, every.amount[500:510], rtol=1e-8)
 
 
@@ -241,9 +242,10 @@ def test_bad_input_is_told(change, message):
 
 def test_number_of_low_losses_must_fit():
     truth = sample(4, noise=False)
-    plan = make_plan(truth.core.sum(), elements=ELEMENTS, low_loss=truth.low)
+    low = measured_low_loss(truth.low)
+    plan = make_plan(truth.core.sum(), truth.core, elements=ELEMENTS, low_loss=low)
     with pytest.raises(ValueError, match="4 low losses for 2 spectra"):
-        apply_plan(plan, Spectrum(ENERGY, truth.core.counts[:2]))
+        apply_plan(plan, Spectrum(ENERGY, truth.core.counts[:2]), low_loss=low)
 
 
 def test_low_loss_per_pixel_centres_every_zero_loss_peak():

@@ -7,21 +7,27 @@ structure, noise. Then all pixels are fitted at once. Nothing in between needs a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 from scipy.ndimage import uniform_filter1d
 from scipy.optimize import nnls
 
-from coreloss.edge_fit import best_edges, edge_evidence
 from coreloss.edges import MARGIN_AFTER_EV, MARGIN_BEFORE_EV
 from coreloss.identify import beam_of
 from coreloss.quantify_low_loss import LowLoss, estimated_low_loss, measured_low_loss
-from coreloss.quantify_model import EXPONENTS, EdgeModel, edge_model, with_near_edge
+from coreloss.quantify_model import EXPONENTS, EdgeModel, edge_model
+from coreloss.quantify_near_edge import (
+    FINE_STRUCTURE,
+    found_shifts,
+    structures,
+    structures_of_rich,
+    with_structures,
+)
 from coreloss.quantify_nnls import nonnegative, restricted
-from coreloss.spectra import preprocess, resample
+from coreloss.spectra import resample
 from coreloss.spectra_data import Spectrum
 
 BARN_PER_NM2 = 1e10
@@ -31,9 +37,11 @@ PASSES = 2
 """Weights come from the smoothed counts first, then from the fit."""
 CHUNK = 512
 """Pixels that are fitted together: enough to be fast, few enough for the cache."""
+SAMPLE = 2048
+FEWEST = 40
+"""Spectra of a sample from which on those rich in an element are looked for."""
+USUAL_THICKNESS_MFP = 0.3
 _SMOOTH = 9
-_SAMPLE = 512
-_FOUND_Z = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,58 +126,56 @@ class Quantification:
 def quantify(
     data: Spectrum,
     *,
-    low_loss: Spectrum | LowLoss | None = None,
     elements: Sequence[str],
-    window_ev: tuple[float, float] | None = None,
-    shifts_ev: Mapping[str, float] | None = None,
-    beam: tuple[float, float, float] | None = None,
-    fine_structure: str = "free",
+    low_loss: Spectrum | LowLoss | None = None,
     exposure_ratio: float = 1.0,
+    **options,
 ) -> Quantification:
     """Amounts of ``elements`` in every spectrum of ``data``.
 
-    See `make_plan` for the arguments and errors.
+    ``low_loss`` is one for all or one for each spectrum; ``exposure_ratio`` the exposure of the
+    core loss over that of the low loss. The other options and the errors are those of `make_plan`.
     """
-    plan = make_plan(
-        data.sum(),
-        sample=data,
-        low_loss=low_loss,
-        elements=elements,
-        window_ev=window_ev,
-        shifts_ev=shifts_ev,
-        beam=beam,
-        fine_structure=fine_structure,
-        exposure_ratio=exposure_ratio,
-    )
-    return apply_plan(plan, data)
+    if isinstance(low_loss, Spectrum):
+        low_loss = measured_low_loss(low_loss, exposure_ratio=exposure_ratio)
+    rows = sample_rows(len(data))
+    sample = replace(data, counts=data.counts[rows], map_shape=())
+    scattering = None if low_loss is None else low_loss[rows]
+    plan = make_plan(data.sum(), sample, elements=elements, low_loss=scattering, **options)
+    return apply_plan(plan, data, low_loss=low_loss)
+
+
+def sample_rows(n: int) -> np.ndarray:
+    """At most 2048 of n spectra, evenly spread: enough to make a plan from."""
+    return np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).round()).astype(int)
 
 
 def make_plan(
     total: Spectrum,
+    sample: Spectrum,
     *,
     elements: Sequence[str],
-    sample: Spectrum | None = None,
-    low_loss: Spectrum | LowLoss | None = None,
+    low_loss: LowLoss | None = None,
     window_ev: tuple[float, float] | None = None,
     shifts_ev: Mapping[str, float] | None = None,
     beam: tuple[float, float, float] | None = None,
     fine_structure: str = "free",
     exponents: Sequence[float] = EXPONENTS,
-    exposure_ratio: float = 1.0,
+    outer_shells: bool = True,
 ) -> Plan:
-    """What the sum of an image tells about all its pixels.
+    """What the sum of an image and some of its spectra tell about all its pixels.
 
     Parameters
     ----------
     total
         The sum of all spectra.
+    sample
+        Single spectra of the image: noise of a channel and near-edge structure come from them.
     elements
         Those to quantify, each with an edge in the window.
-    sample
-        Single spectra of the image, from which the noise of a channel is taken.
     low_loss
-        Measured low loss, one for all or one for each pixel; a thickness is estimated from the
-        edges without it, and the amounts are relative then.
+        That of the sample, one for all or one for each; a thickness is estimated from the edges
+        without it, and the amounts are relative then.
     window_ev
         Energies to fit, all of them by default.
     shifts_ev
@@ -177,55 +183,50 @@ def make_plan(
     beam
         Beam energy in keV, convergence and collection semi-angle in mrad, instead of the file's.
     fine_structure
-        ``free``, ``equalised`` or ``none``, see `quantify_model.with_near_edge`.
-    exposure_ratio
-        Exposure of the core loss over that of the low loss.
+        ``free``, ``equalised`` or ``none``, see `quantify_near_edge.with_structures`.
+    exponents
+        Of the background.
+    outer_shells
+        Whether the tails of shells that begin in front of the window belong to their element.
 
     Raises
     ------
     ValueError
-        When the window, an element or the low loss does not fit.
+        When the window, an element, a setting or the low loss does not fit.
     """
-    names = tuple(dict.fromkeys(elements))
-    missing = [
-        name
-        for name in ("beam_energy_kev", "convergence_mrad", "collection_mrad")
-        if getattr(total, name) is None
-    ]
-    notes = []
-    if beam is None:
-        beam = beam_of(total)
-        if missing:
-            notes.append(
-                f"the file does not say {', '.join(missing)}: {beam[0]:g} keV, {beam[1]:g} and"
-                f" {beam[2]:g} mrad are assumed, and amounts depend on them"
-            )
+    if fine_structure not in FINE_STRUCTURE:
+        raise ValueError(
+            f"fine structure is {fine_structure!r}; allowed: {', '.join(FINE_STRUCTURE)}"
+        )
+    beam, notes = (beam, []) if beam is not None else _beam(total)
     used = total if window_ev is None else total.crop(*window_ev)
-    counts, window = _on_channels(used.mended())
-    shifts = dict(shifts_ev or {})
-    wanted = [e for e in names if e not in shifts]
-    if wanted:
-        shifts |= _found_shifts(used, wanted, names, beam)
-    model = edge_model(names, window, beam=beam, shifts_ev=shifts, exponents=exponents)
-    if isinstance(low_loss, Spectrum):
-        low_loss = measured_low_loss(low_loss, exposure_ratio=exposure_ratio)
+    (counts,), window = _on_channels(used.mended())
+    build = partial(
+        edge_model,
+        tuple(dict.fromkeys(elements)),
+        window,
+        beam=beam,
+        exponents=exponents,
+        outer_shells=outer_shells,
+    )
+    bare = _at_its_place(build, shifts_ev or {}, counts, low_loss)
     if low_loss is None:
-        low_loss = _estimated(model, counts[0], fine_structure)
+        low_loss = _estimated(bare, counts, fine_structure)
         notes.append(
             f"no low loss: a thickness of {float(low_loss.thickness_mfp):.1f} mean free paths fits"
             " best; amounts are relative"
         )
-    model = with_near_edge(model, counts[0], low_loss, mode=fine_structure)
-    single = _on_channels(_rows_of(sample if sample is not None else used, window))[0]
-    return Plan(
-        model=model,
-        low_loss=low_loss,
+    single = _inside(window, sample.crop(*_around(window, sample)).mended())
+    plan = Plan(
+        model=bare,
+        low_loss=low_loss.mean(),
         noise=channel_noise(single),
         window_ev=window,
         beam=tuple(map(float, beam)),
         fine_structure=fine_structure,
         warnings=tuple(notes),
     )
+    return plan if fine_structure == "none" else _with_structure(plan, counts, single, low_loss)
 
 
 def apply_plan(plan: Plan, data: Spectrum, *, low_loss: LowLoss | None = None) -> Quantification:
@@ -238,9 +239,10 @@ def apply_plan(plan: Plan, data: Spectrum, *, low_loss: LowLoss | None = None) -
         )
     common = plan.model.columns(scattering) if len(scattering) == 1 else None
     parts = []
-    for start in range(0, len(data), CHUNK):
-        rows = slice(start, start + CHUNK)
-        counts = _inside(plan, data.counts[rows], data.energy_ev)
+    data = data.crop(*_around(plan.window_ev, data)).mended()
+    for rows in _slices(len(data)):
+        part = replace(data, counts=data.counts[rows], map_shape=())
+        counts = _inside(plan.window_ev, part)
         columns = plan.model.columns(scattering[rows]) if common is None else common
         electrons = None if scattering.electrons is None else scattering[rows].electrons
         parts.append(_fit(plan, torch.from_numpy(counts), columns, electrons))
@@ -346,15 +348,54 @@ def channel_noise(counts: np.ndarray) -> tuple[float, float]:
     return float(constant), float(per_count)
 
 
-def _found_shifts(
-    total: Spectrum, wanted: Sequence[str], known: Sequence[str], beam
-) -> dict[str, float]:
-    """Where the edges are, relative to the tables; those of weak elements like the others."""
-    inputs = preprocess(total.mended().counts, total.energy_ev)
-    evidence = edge_evidence(inputs.spectrum[0], inputs.mask[0], wanted, known=known, beam=beam)
-    found = {e: row.shift_ev for e, row in best_edges(evidence).items() if row.z > _FOUND_Z}
+def _beam(total: Spectrum) -> tuple[tuple[float, float, float], list[str]]:
+    """The beam of the file, and a note on what it does not say."""
+    names = ("beam_energy_kev", "convergence_mrad", "collection_mrad")
+    missing = [name for name in names if getattr(total, name) is None]
+    beam = beam_of(total)
+    note = (
+        f"the file does not say {', '.join(missing)}: {beam[0]:g} keV, {beam[1]:g} and"
+        f" {beam[2]:g} mrad are assumed, and amounts depend on them"
+    )
+    return beam, [note] if missing else []
+
+
+def _at_its_place(
+    build, given: Mapping[str, float], counts: np.ndarray, low_loss: LowLoss | None
+) -> EdgeModel:
+    """The model with its edges where the sum has them; those of weak elements like the others."""
+    model = build(shifts_ev=given)
+    if set(given) >= set(model.elements):
+        return model
+    guess = estimated_low_loss(USUAL_THICKNESS_MFP) if low_loss is None else low_loss
+    found = found_shifts(model, counts, guess)
     usual = float(np.median(list(found.values()))) if found else 0.0
-    return {e: found.get(e, usual) for e in wanted}
+    return build(shifts_ev={e: given.get(e, found.get(e, usual)) for e in model.elements})
+
+
+def _with_structure(plan: Plan, counts: np.ndarray, single: np.ndarray, low_loss: LowLoss) -> Plan:
+    """Near-edge structure from the sum, then from the spectra that are rich in an element."""
+    bare, mode = plan.model, plan.fine_structure
+    first = structures(bare, counts, low_loss)
+    plan = replace(plan, model=with_structures(bare, first, mode))
+    if len(single) < FEWEST or len(bare.elements) < 2:
+        return plan
+    amounts = _amounts(plan, single, low_loss)
+    found = structures_of_rich(bare, single, low_loss, amounts)
+    return replace(plan, model=with_structures(bare, first | found, mode))
+
+
+def _amounts(plan: Plan, counts: np.ndarray, low_loss: LowLoss) -> np.ndarray:
+    return np.concatenate(
+        [
+            _fit(plan, torch.from_numpy(counts[rows]), plan.model.columns(low_loss[rows]), None)[0]
+            for rows in _slices(len(counts))
+        ]
+    )
+
+
+def _slices(n: int) -> list[slice]:
+    return [slice(start, start + CHUNK) for start in range(0, n, CHUNK)]
 
 
 def _estimated(model: EdgeModel, counts: np.ndarray, fine_structure: str) -> LowLoss:
@@ -363,7 +404,9 @@ def _estimated(model: EdgeModel, counts: np.ndarray, fine_structure: str) -> Low
     best = (np.inf, None)
     for thickness in THICKNESSES_MFP:
         low_loss = estimated_low_loss(float(thickness))
-        whole = with_near_edge(model, counts, low_loss, mode=fine_structure)
+        whole = model
+        if fine_structure != "none":
+            whole = with_structures(model, structures(model, counts, low_loss), fine_structure)
         columns = whole.columns(low_loss)
         weight = 1 / y.clamp(min=1e-3 * float(y.abs().max()))
         gram, rhs = normal_equations(columns, weight, y)
@@ -384,17 +427,13 @@ def _on_channels(spectrum: Spectrum) -> tuple[np.ndarray, tuple[float, float]]:
     return values[:, channels], (float(channels[0]), float(channels[-1]))
 
 
-def _inside(plan: Plan, counts: np.ndarray, energy_ev: np.ndarray) -> np.ndarray:
-    """Counts per eV on the channels of the plan, (m, n)."""
-    low, high = plan.window_ev
-    near = slice(*np.searchsorted(energy_ev, [low - 12, high + 12]))
-    values, _ = resample(counts[:, near], energy_ev[near])
-    return np.ascontiguousarray(values[:, int(low) : int(high) + 1])
+def _inside(window_ev: tuple[float, float], spectrum: Spectrum) -> np.ndarray:
+    """Counts per eV on the channels of the window, (m, n)."""
+    values, _ = resample(spectrum.counts, spectrum.energy_ev)
+    return np.ascontiguousarray(values[:, int(window_ev[0]) : int(window_ev[1]) + 1])
 
 
-def _rows_of(spectrum: Spectrum, window_ev: tuple[float, float]) -> Spectrum:
-    """At most 512 of the spectra, evenly spread."""
-    rows = np.unique(np.linspace(0, len(spectrum) - 1, min(len(spectrum), _SAMPLE)).round())
-    chosen = spectrum.counts[rows.astype(int)]
-    part = Spectrum(spectrum.energy_ev, chosen)
-    return part.crop(window_ev[0], window_ev[1]).mended()
+def _around(window_ev: tuple[float, float], spectrum: Spectrum) -> tuple[float, float]:
+    """A bit more than the window, in which its channels are covered in full."""
+    more = 1.0 + spectrum.dispersion_ev * 3
+    return window_ev[0] - more, window_ev[1] + more

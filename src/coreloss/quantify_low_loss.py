@@ -41,7 +41,7 @@ class LowLoss:
     def __len__(self) -> int:
         return len(self.probability)
 
-    def __getitem__(self, rows: slice) -> LowLoss:
+    def __getitem__(self, rows) -> LowLoss:
         """Low losses of some pixels; the one for all stays it."""
         if len(self) == 1:
             return self
@@ -49,10 +49,10 @@ class LowLoss:
         return LowLoss(self.probability[rows], electrons, self.thickness_mfp[rows])
 
     def mean(self) -> LowLoss:
-        """The low loss of the sum of all pixels."""
+        """The mean low loss of all pixels."""
         weight = torch.ones(len(self)) if self.electrons is None else self.electrons
         share = (weight / weight.sum()).to(self.probability.dtype)
-        electrons = None if self.electrons is None else self.electrons.sum()[None]
+        electrons = None if self.electrons is None else self.electrons.mean()[None]
         thickness = (share @ self.thickness_mfp.to(share.dtype))[None]
         return LowLoss((share @ self.probability)[None], electrons, thickness)
 

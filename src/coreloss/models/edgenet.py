@@ -147,8 +147,23 @@ def noise_gain(packed: torch.Tensor, windows: Windows) -> torch.Tensor:
     return (windows.mean(ratio, inner) / 0.822).pow(4).clamp(1e-12, 10.0)
 
 
+def asinh(x: torch.Tensor) -> torch.Tensor:
+    """``torch.asinh``, several times as fast on a CPU.
+
+    >>> bool((asinh(x := torch.linspace(-50, 50, 999)) - x.asinh()).abs().max() < 1e-6)
+    True
+    """
+    size = x.abs()
+    return torch.log1p(size + size.square() / (1 + (1 + size.square()).sqrt())).copysign(x)
+
+
+def _later(x: torch.Tensor, n: int) -> torch.Tensor:
+    """Values of (len,) moved n channels up, which repeats the first one."""
+    return torch.cat([x[:1].expand(n), x[:-n]])
+
+
 class FrontEnd(nn.Module):
-    """Spectra (B, 3072), mean 1 inside their windows, to channels (1, n_channels, n), in float32.
+    """Spectra (B, 3072), mean 1 inside their windows, to rows of channels (n, n_channels), float32.
 
     Also returns the noise gain, (B,).
     """
@@ -179,7 +194,7 @@ class FrontEnd(nn.Module):
         ]
         for contrast, significance in self._edge_contrast(packed, m, gain[row], floor):
             channels += [contrast, significance]
-        return torch.stack(channels)[None], gain
+        return torch.stack(channels, 1), gain
 
     @staticmethod
     def _edge_contrast(packed, m, gain, floor):
@@ -188,22 +203,32 @@ class FrontEnd(nn.Module):
         R is the mean right of the channel, L and LL the two boxes left of it; beside it the same
         divided by its counting error. Zero where a box leaves the window.
         """
-        n = len(packed)
         for width, total, covered in zip(BOXES_EV, box_sums(packed), box_sums(m), strict=True):
-            right = total / width
-            left = F.pad(right, (width, 0))[:n]
-            far_left = F.pad(right, (2 * width, 0))[:n]
+            mean = (total / width).clamp(min=0) + floor / width
             full = (covered >= width).to(m.dtype)
-            valid = full * F.pad(full, (width, 0))[:n] * F.pad(full, (2 * width, 0))[:n]
-            parts = [part.clamp(min=0) + floor / width for part in (right, left, far_left)]
-            contrast = (parts[0].log() - 2 * parts[1].log() + parts[2].log()) * valid
-            error = (gain / width * (1 / parts[0] + 4 / parts[1] + 1 / parts[2])).sqrt()
-            significance = torch.asinh(contrast / error) * valid
-            yield torch.asinh(4 * contrast), 0.5 * significance
+            logarithm, inverse = mean.log(), 1 / mean
+            left, far_left = (_later(logarithm, k * width) for k in (1, 2))
+            valid = full * _later(full, width) * _later(full, 2 * width)
+            contrast = (logarithm - 2 * left + far_left) * valid
+            noise = inverse + 4 * _later(inverse, width) + _later(inverse, 2 * width)
+            significance = asinh(contrast / (gain / width * noise).sqrt()) * valid
+            yield asinh(4 * contrast), 0.5 * significance
+
+
+def over_rows(x: torch.Tensor, convolution: nn.Conv1d) -> torch.Tensor:
+    """A convolution along the rows of (n, c), which is twice as fast on a CPU as of (1, c, n)."""
+    image = x[None, None].permute(0, 3, 1, 2)  # (1, c, 1, n), channels last in memory
+    result = F.conv2d(
+        image,
+        convolution.weight[:, :, None],
+        stride=(1, *convolution.stride),
+        padding=(0, *convolution.padding),
+    )
+    return result.permute(0, 2, 3, 1)[0, 0]
 
 
 class Residual(nn.Module):
-    """Two convolutions with batch norm around a skip: (B, c, n) -> (B, c, n)."""
+    """Two convolutions with batch norm around a skip, over rows: (n, c) -> (n, c)."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
@@ -213,8 +238,8 @@ class Residual(nn.Module):
         self.norm2 = nn.BatchNorm1d(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(x + self.norm2(self.conv2(y)))
+        y = F.relu(self.norm1(over_rows(x, self.conv1)))
+        return F.relu(x + self.norm2(over_rows(y, self.conv2)))
 
 
 class EdgeAttention(nn.Module):
@@ -283,7 +308,7 @@ class EdgeNet(nn.Module):
         windows = Windows.of(mask)
         with torch.autocast(spectrum.device.type, enabled=False):
             channels, gain = self.front(spectrum.float(), windows)
-        features = self.stem(F.pad(channels, (MARGIN, MARGIN)))[0].T.contiguous()  # (n / stride, c)
+        features = self._features(F.pad(channels, (0, 0, MARGIN, MARGIN)))  # (n / stride, c)
         inside = inside_window(self.onset_ev, windows.lo_ev, windows.hi_ev)
         row, edge = inside.nonzero(as_tuple=True)  # m tokens, ordered by spectrum
         token = self._look(features, windows, row, edge)  # (m, d)
@@ -293,6 +318,14 @@ class EdgeNet(nn.Module):
         logits = self.bias.float().repeat(len(inside), 1).view(-1)
         logits = logits.index_add(0, row * len(ELEMENTS) + self.element[edge], vote)
         return logits.view(len(inside), len(ELEMENTS))
+
+    def _features(self, channels: torch.Tensor) -> torch.Tensor:
+        """The stem over all packed windows: (n, n_channels) -> (n / stride, c)."""
+        convolution, norm, activation, *blocks = self.stem
+        features = activation(norm(over_rows(channels, convolution)))
+        for block in blocks:
+            features = block(features)
+        return features.contiguous()
 
     def _exchange(self, token, context, row):
         """Attention among the tokens of each spectrum and its context token: (m, d) -> (m, d).

@@ -56,10 +56,10 @@ class Contrast(FrontEnd):
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         with torch.autocast(spectrum.device.type, enabled=False):
             windows = Windows.of(mask)
-            packed, _ = super().forward(spectrum.float(), windows)  # (1, 15, n)
+            packed, _ = super().forward(spectrum.float(), windows)  # (n, 15)
             place = windows.row * N_CHANNELS + windows.channel
             flat = packed.new_zeros(self.n_channels, mask.numel())
-            flat[:, place[windows.measured]] = packed[0, :, windows.measured]
+            flat[:, place[windows.measured]] = packed[windows.measured].T
         return flat.view(self.n_channels, *mask.shape).transpose(0, 1)
 
 
