@@ -17,7 +17,7 @@ PACKAGE = ROOT / "src" / "coreloss"
 ORDER = (
     "files", "axis", "settings", "sampling", "kinematics", "edges", "formulas", "materials",
     "compounds", "radial", "atom", "oscillator", "gosh", "photoabsorption", "white_lines", "gos",
-    "cross_section", "scattering", "near_edge", "detector", "simulate", "spectra", "benchmark_file",
+    "cross_section", "scattering", "near_edge", "detector", "simulate", "spectra", "superlattice", "benchmark_file",
     "datasets", "models", "evaluate", "calibrate", "train", "edge_fit", "baselines", "identify",
     "attribution", "benchmark", "quantify", "mapping", "report", "plot", "report_html", "cli",
 )  # fmt: skip

@@ -40,6 +40,9 @@ CHUNK = 512
 SAMPLE = 2048
 FEWEST = 40
 """Spectra of a sample from which on those rich in an element are looked for."""
+PRESENT_SHARES = (0.5, 0.1)
+"""What counts as present beside an element that is rich: amounts from the structure of the sum are
+only good enough to tell what there is much of."""
 USUAL_THICKNESS_MFP = 0.3
 _SMOOTH = 9
 
@@ -380,9 +383,11 @@ def _with_structure(plan: Plan, counts: np.ndarray, single: np.ndarray, low_loss
     plan = replace(plan, model=with_structures(bare, first, mode))
     if len(single) < FEWEST or len(bare.elements) < 2:
         return plan
-    amounts = _amounts(plan, single, low_loss)
-    found = structures_of_rich(bare, single, low_loss, amounts)
-    return replace(plan, model=with_structures(bare, first | found, mode))
+    for share in PRESENT_SHARES:
+        amounts = _amounts(plan, single, low_loss)
+        found = structures_of_rich(bare, single, low_loss, amounts, present_share=share)
+        plan = replace(plan, model=with_structures(bare, first | found, mode))
+    return plan
 
 
 def _amounts(plan: Plan, counts: np.ndarray, low_loss: LowLoss) -> np.ndarray:

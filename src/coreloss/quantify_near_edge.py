@@ -32,9 +32,8 @@ SEARCH_EV = 12.0
 """Edges are looked for so far on either side of their tabulated onsets."""
 FOOT_EV = 1.0
 """So far in front of an onset, a blurred edge reaches a tenth of its height."""
-RICH, PRESENT_SHARE = 10, 0.3
-"""The structure of an element comes from one in so many spectra; elements of which they have a
-larger share of what the spectra richest in those have are fitted beside it."""
+RICH = 10
+"""The structure of an element comes from one in so many spectra."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +67,18 @@ def structures(model: EdgeModel, counts: np.ndarray, low_loss: LowLoss) -> dict[
 
 
 def structures_of_rich(
-    model: EdgeModel, counts: np.ndarray, low_loss: LowLoss, amounts: np.ndarray
+    model: EdgeModel,
+    counts: np.ndarray,
+    low_loss: LowLoss,
+    amounts: np.ndarray,
+    *,
+    present_share: float,
 ) -> dict[str, Structure]:
     """The structure of every element from the spectra that are richest in it.
 
     ``counts`` (m, n) and ``amounts`` (m, k) of single spectra. An element is fitted beside those
-    that its richest tenth of the spectra contain too.
+    of which its richest tenth of the spectra has more than ``present_share`` of what their own
+    richest have.
     """
     total = amounts.sum(1, keepdims=True)
     share = np.divide(amounts, total, out=np.zeros_like(amounts), where=total > 0)
@@ -83,7 +88,7 @@ def structures_of_rich(
     found = {}
     for k, element in enumerate(model.elements):
         rows = np.sort(richest[:, k])
-        there = share[rows].mean(0) > PRESENT_SHARE * level
+        there = share[rows].mean(0) > present_share * level
         there[k] = True
         part = model.only(tuple(e for e, yes in zip(model.elements, there, strict=True) if yes))
         few = structures(part, counts[rows].sum(0), low_loss[rows])

@@ -7,7 +7,7 @@ import importlib
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ INSTRUMENT = {
 }
 
 
+Convert = Callable[[dict[str, Any], Path, str, list[str]], Any]
+
+
 def read_spectrum(path: str | Path, *, signal: int | str | None = None) -> Spectrum:
     """Read a core-loss spectrum, line scan or map from a file.
 
@@ -58,7 +61,7 @@ def read_spectrum(path: str | Path, *, signal: int | str | None = None) -> Spect
         In one line, when the file is missing, empty, truncated, not a spectrum, or not in energy.
     """
     path = Path(path)
-    try:
+    with _naming(path):
         start = _first_bytes(path)
         suffix = path.suffix.lower()
         reader = READERS.get(suffix)
@@ -71,6 +74,26 @@ def read_spectrum(path: str | Path, *, signal: int | str | None = None) -> Spect
         if reader is None:
             return _from_table(path, signal)
         return _choose(_signals(path, reader), path, reader, signal)
+
+
+def lazy_signal(path: str | Path, wanted: int | str | None, convert: Convert) -> Any:
+    """What ``convert`` makes of a signal of a file whose counts are not read yet.
+
+    Its arguments are the signal as a dictionary, the path, the name of the reader, and a list for
+    notes. The signal is the one that `read_spectrum` would take; errors as there.
+    """
+    path = Path(path)
+    with _naming(path):
+        _first_bytes(path)
+        reader = READERS[path.suffix.lower()]
+        return _choose(_signals(path, reader, lazy=True), path, reader, wanted, convert)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors begin with the file."""
+    try:
+        yield
     except ValueError as error:
         raise ValueError(f"{path}: {_one_line(error)}") from None
 
@@ -107,7 +130,7 @@ def _from_table(path: Path, signal: int | str | None) -> Spectrum:
     table: TextTable = parse_table(text)
     notes = list(table.warnings)
     factor = _ev_per_unit(table.unit, "the first column", notes)
-    return _finish(table.first * factor, table.others, notes, path, metadata={"format": "text"})
+    return finish(table.first * factor, table.others, notes, path, metadata={"format": "text"})
 
 
 def _from_arrays(path: Path, signal: int | str | None) -> Spectrum:
@@ -118,10 +141,10 @@ def _from_arrays(path: Path, signal: int | str | None) -> Spectrum:
     map_shape = counts.shape[:-1] if counts[..., 0].size > 1 else ()
     flat = counts.reshape(-1, len(energy))
     metadata = {"format": "npz"}
-    return _finish(energy, flat, [], path, map_shape=map_shape, metadata=metadata, **details)
+    return finish(energy, flat, [], path, map_shape=map_shape, metadata=metadata, **details)
 
 
-def _finish(
+def finish(
     energy: np.ndarray, counts: np.ndarray, notes: list[str], path: Path, **details: Any
 ) -> Spectrum:
     """Ascending uniform axis, NaN for all that is missing, and notes on what was done."""
@@ -154,11 +177,11 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _signals(path: Path, reader: str) -> list[dict[str, Any]]:
+def _signals(path: Path, reader: str, **options: Any) -> list[dict[str, Any]]:
     with _quiet():
         module = importlib.import_module(f"rsciio.{reader}")
         try:
-            signals = module.file_reader(str(path))
+            signals = module.file_reader(str(path), **options)
         except Exception as error:
             # Damaged files raise whatever the parser meets first, from KeyError to MemoryError.
             reason = f"{type(error).__name__}: {_one_line(error)}"
@@ -172,30 +195,38 @@ def _signals(path: Path, reader: str) -> list[dict[str, Any]]:
 
 
 def _choose(
-    signals: list[dict[str, Any]], path: Path, reader: str, wanted: int | str | None
-) -> Spectrum:
-    """The signal asked for, or the one with an energy axis that starts highest (core loss)."""
+    signals: list[dict[str, Any]],
+    path: Path,
+    reader: str,
+    wanted: int | str | None,
+    convert: Convert | None = None,
+) -> Any:
+    """The signal asked for, or the one with an energy axis that starts highest (core loss).
+
+    ``convert`` makes what is returned of a signal, a `Spectrum` by default.
+    """
+    convert = convert or _from_signal
     titles = [_title(item) for item in signals]
     if wanted is not None:
         number = titles.index(wanted) if wanted in titles else wanted
         if not isinstance(number, int) or not 0 <= number < len(signals):
             listed = ", ".join(f"{i} {title!r}" for i, title in enumerate(titles))
             raise ValueError(f"signal {wanted!r} is not in the file; allowed: {listed}")
-        return _from_signal(signals[number], path, reader, [])
+        return convert(signals[number], path, reader, [])
     readable, errors = {}, []
     for number, item in enumerate(signals):
         try:
-            readable[number] = _from_signal(item, path, reader, [])
+            readable[number] = convert(item, path, reader, [])
         except ValueError as error:
             errors.append(str(error))
     if not readable:
         raise ValueError(errors[0] if len(set(errors)) == 1 else "; ".join(errors))
-    number = max(readable, key=lambda i: (readable[i].energy_ev[0], len(readable[i].counts), -i))
+    number = max(readable, key=lambda i: (readable[i].energy_ev[0], len(readable[i]), -i))
     if len(readable) == 1:
         return readable[number]
     listed = ", ".join(f"{i} {titles[i]!r}" for i in readable)
     note = f"the file holds the spectra {listed}; read {number}, the highest in energy"
-    return _from_signal(signals[number], path, reader, [note])
+    return convert(signals[number], path, reader, [note])
 
 
 def _title(signal: dict[str, Any]) -> str:
@@ -208,10 +239,21 @@ def from_signal_dictionary(signal: dict[str, Any]) -> Spectrum:
 
 
 def _from_signal(signal: dict[str, Any], path: Path, reader: str, notes: list[str]) -> Spectrum:
+    energy, counts, details = layout(signal, reader, notes)
+    return finish(energy, counts, notes, path, **details)
+
+
+def layout(
+    signal: dict[str, Any], reader: str, notes: list[str]
+) -> tuple[np.ndarray, Any, dict[str, Any]]:
+    """Energies (n,), counts (m, n) as they are stored, and what `Spectrum` has besides.
+
+    The counts of a lazily read signal stay a dask array.
+    """
     kind = str(signal.get("metadata", {}).get("Signal", {}).get("signal_type") or "")
     if kind.upper().startswith(("EDS", "CL", "XRF", "WDS")):
         raise ValueError(f"signal type is {kind}; allowed: electron energy loss")
-    data = np.asarray(signal["data"])
+    data = signal["data"] if hasattr(signal["data"], "dask") else np.asarray(signal["data"])
     if data.dtype.kind not in "iufb":
         raise ValueError(f"counts are of type {data.dtype}; allowed: real numbers")
     axes = sorted(signal["axes"], key=lambda axis: axis.get("index_in_array") or 0)
@@ -225,18 +267,12 @@ def _from_signal(signal: dict[str, Any], path: Path, reader: str, notes: list[st
     factor = _ev_per_unit(_unit(axes[which]), _axis_name(axes[which]), notes)
     energy = _axis_values(axes[which], data.shape[which]) * factor
     counts = np.moveaxis(data, which, -1)
-    map_shape = counts.shape[:-1] if counts[..., 0].size > 1 else ()
-    details = {"format": reader, "signal_type": kind, "axis_units": _unit(axes[which])}
-    return _finish(
-        energy,
-        counts.reshape(-1, counts.shape[-1]),
-        notes,
-        path,
-        title=_title(signal),
-        map_shape=map_shape,
-        metadata=details,
-        **_instrument(signal),
-    )
+    details = {
+        "title": _title(signal),
+        "map_shape": counts.shape[:-1] if counts[..., 0].size > 1 else (),
+        "metadata": {"format": reader, "signal_type": kind, "axis_units": _unit(axes[which])},
+    }
+    return energy, counts.reshape(-1, counts.shape[-1]), details | _instrument(signal)
 
 
 def _check_msa(signal: dict[str, Any], data: np.ndarray) -> None:

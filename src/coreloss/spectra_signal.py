@@ -38,6 +38,11 @@ def from_signal(signal: Any) -> Spectrum:
     Units, beam energy, semi-angles and title come from its axes and metadata. ValueError when it
     has no energy axis or is no energy-loss signal.
     """
+    return from_signal_dictionary(signal_dictionary(signal))
+
+
+def signal_dictionary(signal: Any, *, lazy: bool = False) -> dict[str, Any]:
+    """Data, axes and metadata of a HyperSpy signal; a lazy one is computed unless it may stay."""
     axes = [
         {
             "name": _text(axis.name),
@@ -48,9 +53,10 @@ def from_signal(signal: Any) -> Spectrum:
         }
         for axis in signal.axes_manager._axes
     ]
-    data = signal.data.compute() if hasattr(signal.data, "compute") else signal.data
-    content = {"data": data, "axes": axes, "metadata": signal.metadata.as_dictionary()}
-    return from_signal_dictionary(content)
+    data = signal.data
+    if hasattr(data, "compute") and not lazy:
+        data = data.compute()
+    return {"data": data, "axes": axes, "metadata": signal.metadata.as_dictionary()}
 
 
 def probability_signal(result):

@@ -1,0 +1,299 @@
+"""Element maps of spectrum images by the network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from scipy.ndimage import convolve
+
+from coreloss.edges import ELEMENT_INDEX, ELEMENTS
+from coreloss.files import replacing
+from coreloss.identify import DEFAULT_MODEL, load_model
+from coreloss.identify_model import Model
+from coreloss.mapping_rules import FALSE_PIXELS, Detection, consistent, controlled
+from coreloss.mapping_stream import stream
+from coreloss.spectra import observable, preprocess
+from coreloss.spectra_data import Spectrum
+from coreloss.spectra_image import SpectrumImage, open_image
+from coreloss.spectra_signal import MISSING
+from coreloss.spectra_window import usable_window, without_faults
+
+BATCH = 256
+"""Spectra that are resampled together: few enough for the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class ElementMaps:
+    """Probabilities of all elements in every pixel.
+
+    probability (*map_shape, 80) float32 : NaN where an element has no edge in the window
+    """
+
+    probability: np.ndarray
+    threshold: float
+    absent_threshold: float
+    window_ev: tuple[float, float]
+    model: str
+    title: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def map_shape(self) -> tuple[int, ...]:
+        return self.probability.shape[:-1]
+
+    @property
+    def observable(self) -> np.ndarray:
+        """Elements with an edge in the window, (80,) bool."""
+        return np.isfinite(self.probability).any(tuple(range(self.probability.ndim - 1)))
+
+    @property
+    def decision(self) -> np.ndarray:
+        """Where each element is called, (*map_shape, 80) bool."""
+        return np.nan_to_num(self.probability) >= self.threshold
+
+    def of(self, element: str) -> np.ndarray:
+        """Probability of one element, (*map_shape)."""
+        if element not in ELEMENT_INDEX:
+            raise ValueError(f"element is {element!r}; allowed: one of the 80, Be..Bi")
+        return self.probability[..., ELEMENT_INDEX[element]]
+
+    def claimed(self, *, false_share: float = FALSE_PIXELS) -> np.ndarray:
+        """Pixels of each element, an expected share of them wrong, see `mapping_rules`."""
+        return controlled(self.probability, false_share=false_share)
+
+    def detections(self, **options: float) -> tuple[Detection, ...]:
+        """What hangs together in space, see `mapping_rules.consistent`."""
+        return consistent(self.decision, observable=self.observable, **options)
+
+    def present(self, **options: float) -> tuple[str, ...]:
+        """Elements that the image contains, by falling share of the pixels."""
+        return tuple(d.element for d in self.detections(**options) if d.detected)
+
+    def save(self, path: str | Path) -> None:
+        """Write to an HDF5 file, as `load_maps` reads it."""
+        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+            file.create_dataset("probability", data=self.probability, compression="gzip")
+            file.attrs.update(_attributes(self))
+            file.attrs["map_shape"] = self.map_shape
+
+    def signals(self, elements: Iterable[str] | None = None) -> dict[str, Any]:
+        """HyperSpy signals of the probability of each element, the detected ones by default.
+
+        As eXSpy returns intensities: the map is the signal, the element is in the title and in
+        ``metadata.Sample``. ValueError when HyperSpy is not installed.
+        """
+        names = self.present() if elements is None else tuple(elements)
+        about = {"model": self.model, "present_threshold": self.threshold}
+        return {e: map_signal(self.of(e), f"Probability of {e}", element=e, **about) for e in names}
+
+
+@dataclass(frozen=True)
+class NetworkWork:
+    """Probabilities of the spectra of a piece, for `mapping_stream.stream`."""
+
+    model: str
+    window_ev: tuple[float, float]
+    shift_ev: float = 0.0
+
+    def __call__(self, spectrum: Spectrum, start: int = 0) -> dict[str, np.ndarray]:
+        return {
+            "probability": probabilities(
+                spectrum, _loaded(self.model), window_ev=self.window_ev, shift_ev=self.shift_ev
+            )
+        }
+
+
+def map_elements(
+    data: Any,
+    *,
+    model: str | Path | Model = DEFAULT_MODEL,
+    window_ev: tuple[float, float] | None = None,
+    shift_ev: float = 0.0,
+    pool: int = 1,
+    out: str | Path | None = None,
+    client: Any = None,
+    progress: bool = False,
+) -> ElementMaps:
+    """Probabilities of all elements in every spectrum of an image.
+
+    Parameters
+    ----------
+    data
+        What `spectra_image.open_image` takes: path, `Spectrum`, HyperSpy signal.
+    window_ev
+        Energies to use, after the shift; by default the usable part of the sum.
+    shift_ev
+        Added to every energy.
+    pool
+        Odd number: every pixel is seen together with the pool x pool pixels around it, for low
+        doses. Needs the image in memory.
+    out
+        HDF5 file, written piece by piece; an interrupted run goes on. Needed for a ``client``.
+    client
+        A ``dask.distributed.Client`` whose workers do the work.
+
+    Raises
+    ------
+    ValueError
+        When the data cannot be read, or an option does not fit.
+    """
+    image = open_image(data)
+    if pool != 1:
+        image = open_image(pooled(image, pool))
+    if client is not None and out is None:
+        raise ValueError("a client needs out=..., the file that the results go to")
+    window, notes = map_window(image, window_ev, shift_ev)
+    loaded = model if isinstance(model, Model) else load_model(str(model))
+    about = {
+        "present_threshold": loaded.present_threshold,
+        "absent_threshold": loaded.absent_threshold,
+        "window_ev": window,
+        "model": loaded.name,
+        "title": image.title,
+        "warnings": notes,
+        "elements": ELEMENTS,
+        "shift_ev": shift_ev,
+        "pool": pool,
+    }
+    if out is not None:
+        if isinstance(model, Model):
+            raise ValueError("a loaded model cannot be sent; give its name or path with out=...")
+        work = NetworkWork(str(model), window, shift_ev)
+        stream(image, work, out, attributes=about, client=client, progress=progress)
+        return load_maps(out)
+    pieces = [
+        probabilities(image.read(*piece), loaded, window_ev=window, shift_ev=shift_ev)
+        for piece in image.pieces()
+    ]
+    return ElementMaps(
+        probability=np.concatenate(pieces).reshape(*image.map_shape, len(ELEMENTS)),
+        threshold=loaded.present_threshold,
+        absent_threshold=loaded.absent_threshold,
+        window_ev=window,
+        model=loaded.name,
+        title=image.title,
+        warnings=notes,
+    )
+
+
+def map_window(
+    image: SpectrumImage, window_ev: tuple[float, float] | None, shift_ev: float = 0.0
+) -> tuple[tuple[float, float], tuple[str, ...]]:
+    """Energies of an image to use, after the shift, and notes on what was cut off."""
+    if window_ev is not None:
+        low, high = map(float, window_ev)
+        image.read(0, 1).shift(shift_ev).crop(low, high)
+        return (low, high), ()
+    total = image.sum().shift(shift_ev)
+    usable = usable_window(total)
+    return (usable.lo_ev, usable.hi_ev), (*total.warnings, *usable.reasons)
+
+
+def probabilities(
+    spectrum: Spectrum,
+    model: Model,
+    *,
+    window_ev: tuple[float, float],
+    shift_ev: float = 0.0,
+) -> np.ndarray:
+    """Probabilities (m, 80) float32 of each spectrum, NaN where not observable."""
+    used = spectrum.shift(shift_ev) if shift_ev else spectrum
+    used = without_faults(used.crop(*window_ev).mended())
+    parts = []
+    for start in range(0, len(used), BATCH):
+        inputs = preprocess(used.counts[start : start + BATCH], used.energy_ev)
+        seen = observable(inputs)
+        parts.append(np.where(seen, model.probability(inputs), np.nan).astype(np.float32))
+    return np.concatenate(parts)
+
+
+def pooled(data: Any, size: int) -> Spectrum:
+    """Every spectrum of an image, or line, summed with its ``size`` x ``size`` neighbourhood.
+
+    Fewer neighbours at the borders. ValueError unless ``size`` is an odd number above 0.
+    """
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"pool is {size}; allowed: odd numbers, 1, 3, 5 ...")
+    image = open_image(data)
+    whole = image.read(0, len(image)).mended()
+    counts = whole.counts.reshape(*image.map_shape, -1)
+    kernel = np.ones((size,) * len(image.map_shape) + (1,))
+    summed = convolve(counts, kernel, mode="constant")
+    return replace(whole, counts=summed.reshape(len(image), -1), map_shape=image.map_shape)
+
+
+def confirmed(
+    data: Any, maps: ElementMaps, elements: Sequence[str], *, model=DEFAULT_MODEL, shift_ev=0.0
+) -> dict[str, float]:
+    """Probability of each element in the sum of the spectra of the pixels where it is called.
+
+    At so many counts, what was called by noise is not called any more; what the network takes one
+    element for another by, stays.
+    """
+    image = open_image(data)
+    loaded = model if isinstance(model, Model) else load_model(str(model))
+    calls = maps.decision.reshape(len(image), -1)
+    found = {}
+    for element in elements:
+        rows = np.flatnonzero(calls[:, ELEMENT_INDEX[element]])
+        if not len(rows):
+            found[element] = 0.0
+            continue
+        total = image.sample(rows).sum()
+        p = probabilities(total, loaded, window_ev=maps.window_ev, shift_ev=shift_ev)
+        found[element] = float(np.nan_to_num(p[0, ELEMENT_INDEX[element]]))
+    return found
+
+
+def load_maps(path: str | Path) -> ElementMaps:
+    """Maps from a file of `ElementMaps.save` or `map_elements`."""
+    try:
+        with h5py.File(path, "r") as file:
+            about = {name: file.attrs[name] for name in ("model", "title")}
+            return ElementMaps(
+                probability=file["probability"][()],
+                threshold=float(file.attrs["present_threshold"]),
+                absent_threshold=float(file.attrs["absent_threshold"]),
+                window_ev=tuple(json.loads(file.attrs["window_ev"])),
+                warnings=tuple(json.loads(file.attrs["warnings"])),
+                **about,
+            )
+    except (OSError, KeyError) as error:
+        raise ValueError(f"{path} is not a file of element maps ({error})") from None
+
+
+def map_signal(values: np.ndarray, title: str, *, element: str, **about: Any):
+    """A HyperSpy signal of one map or line; ValueError when HyperSpy is not installed."""
+    try:
+        from hyperspy.signals import BaseSignal
+    except ImportError:
+        raise ValueError(MISSING) from None
+    signal = BaseSignal(np.asarray(values))
+    signal = signal.transpose(signal_axes=min(values.ndim, 2))
+    signal.metadata.General.title = title
+    signal.metadata.add_dictionary({"Sample": {"elements": [element]}, "coreloss": about})
+    return signal
+
+
+def _attributes(maps: ElementMaps) -> dict[str, Any]:
+    return {
+        "present_threshold": maps.threshold,
+        "absent_threshold": maps.absent_threshold,
+        "window_ev": json.dumps(maps.window_ev),
+        "model": maps.model,
+        "title": maps.title,
+        "warnings": json.dumps(maps.warnings),
+        "elements": json.dumps(ELEMENTS),
+    }
+
+
+@lru_cache(maxsize=2)
+def _loaded(model: str) -> Model:
+    return load_model(model)
