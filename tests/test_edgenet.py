@@ -14,6 +14,7 @@ from coreloss.models.edgenet import (
     Windows,
     box_sums,
     noise_gain,
+    over_rows,
 )
 from coreloss.sampling import generator_for
 
@@ -60,13 +61,36 @@ def test_windows_are_packed_with_empty_margins():
 
 
 def test_the_margin_is_wider_than_the_reach_of_the_stem(network):
-    channels = torch.zeros(1, FrontEnd.n_channels, 400)
+    channels = torch.zeros(400, FrontEnd.n_channels)
     touched = channels.clone()
-    touched[..., 200] = 1.0
+    touched[200] = 1.0
     with torch.inference_mode():
-        difference = (network.stem(touched) - network.stem(channels)).abs().sum((0, 1))
+        difference = (network._features(touched) - network._features(channels)).abs().sum(1)
     reach = network.stride * difference.nonzero().flatten() - 200
     assert reach.abs().max() < MARGIN
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_convolution_over_rows_is_that_of_channels(training):
+    convolution, norm = torch.nn.Conv1d(5, 7, 5, 2, padding=2, bias=False), torch.nn.BatchNorm1d(7)
+    norm.running_mean.uniform_(-1, 1), norm.running_var.uniform_(0.5, 2)
+    norm.weight.data.uniform_(0.5, 2), norm.bias.data.uniform_(-1, 1)
+    norm.train(training)
+    x = torch.randn(101, 5, generator=generator_for(0, 3))
+    expected = norm(convolution(x.T[None]))[0].T
+    torch.testing.assert_close(over_rows(x, convolution, norm), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_equal_windows_give_the_answers_of_mixed_ones(network):
+    """Spectra of one window take a shorter way through the attention."""
+    masks = window(400, 900, 3)
+    spectrum = torch.rand(3, N_CHANNELS, generator=generator_for(0, 4)) + 1
+    spectrum = normalised(spectrum, masks)
+    mixed = torch.cat([masks, window(300, 1500)])
+    more = torch.cat([spectrum, normalised(spectrum[:1] + 1, window(300, 1500))])
+    with torch.inference_mode():
+        together = network(more, mixed)[:3]
+        torch.testing.assert_close(network(spectrum, masks), together, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("gain", [1e-4, 1e-2])
@@ -86,7 +110,7 @@ def test_a_power_law_has_no_contrast_and_an_edge_has():
     index = 5 + 2 * BOXES_EV.index(16)
     windows = Windows.of(mask)
     flat, edge = (
-        FrontEnd()(normalised(x[None], mask), windows)[0][0, index] for x in (power_law, step)
+        FrontEnd()(normalised(x[None], mask), windows)[0][:, index] for x in (power_law, step)
     )
     assert flat.abs().max() < 0.06
     assert windows.channel[edge.argmax()].item() in (531, 532, 533)

@@ -267,7 +267,7 @@ def test_the_contrast_front_end_puts_packed_channels_back_in_place():
     windows = Windows.of(mask)
     packed, _ = FrontEnd()(spectrum, windows)
     own = (windows.row == 0) & windows.measured
-    torch.testing.assert_close(found[0][:, mask[0]], packed[0][:, own])
+    torch.testing.assert_close(found[0][:, mask[0]], packed[own].T)
     network = UNet(UNetConfig(width=0.0625, front="contrast")).eval()
     assert network(spectrum, mask).shape == (2, 80)
     with pytest.raises(ValueError, match="front"):

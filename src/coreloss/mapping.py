@@ -25,7 +25,7 @@ from coreloss.spectra_image import SpectrumImage, open_image
 from coreloss.spectra_signal import MISSING
 from coreloss.spectra_window import usable_window, without_faults
 
-BATCH = 256
+BATCH = 288
 """Spectra that are resampled together: few enough for the cache."""
 
 
@@ -205,10 +205,11 @@ def probabilities(
 ) -> np.ndarray:
     """Probabilities (m, 80) float32 of each spectrum, NaN where not observable."""
     used = spectrum.shift(shift_ev) if shift_ev else spectrum
-    used = without_faults(used.crop(*window_ev).mended())
+    used = used.crop(*window_ev).mended()
     parts = []
     for start in range(0, len(used), BATCH):
-        inputs = preprocess(used.counts[start : start + BATCH], used.energy_ev)
+        few = replace(used, counts=used.counts[start : start + BATCH], map_shape=())
+        inputs = preprocess(without_faults(few).counts, used.energy_ev)
         seen = observable(inputs)
         parts.append(np.where(seen, model.probability(inputs), np.nan).astype(np.float32))
     return np.concatenate(parts)

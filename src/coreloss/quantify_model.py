@@ -140,6 +140,11 @@ def edge_model(
     )
 
 
+def quantifiable(element: str, window_ev: tuple[float, float]) -> bool:
+    """Whether an element has an edge in the window with enough of it behind it."""
+    return bool(_shells_in(element, window_ev, 0.0))
+
+
 def moved(values: torch.Tensor, shift_ev: float) -> torch.Tensor:
     """Values per channel with ``shift_ev`` added to their energies, linear between channels.
 
