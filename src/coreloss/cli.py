@@ -19,6 +19,7 @@ import typer
 from coreloss.cli_data import data_app
 from coreloss.cli_gos import gos_app
 from coreloss.cli_identify import complete_models
+from coreloss.cli_maps import map_command, quantify_command
 from coreloss.cli_output import JsonTarget, complain, quiet_stdout, show, write_json
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -31,6 +32,12 @@ app = typer.Typer(
 )
 app.add_typer(gos_app, name="gos")
 app.add_typer(data_app, name="data")
+app.command("map", epilog="Example: coreloss map image.hspy -o maps.h5 --plot maps.png")(
+    map_command
+)
+app.command(
+    "quantify", epilog="Example: coreloss quantify core.dm3 --low-loss low.dm3 -o amounts.h5"
+)(quantify_command)
 
 ModelName = Annotated[
     str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,18 @@ class ElementMaps:
     def present(self, **options: float) -> tuple[str, ...]:
         """Elements that the image contains, by falling share of the pixels."""
         return tuple(d.element for d in self.detections(**options) if d.detected)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary for JSON: the elements that were called, and what of it is by chance."""
+        return {
+            "model": self.model,
+            "map_shape": list(self.map_shape),
+            "window_ev": list(self.window_ev),
+            "threshold": self.threshold,
+            "present": list(self.present()),
+            "detections": [asdict(found) for found in self.detections()],
+            "warnings": list(self.warnings),
+        }
 
     def save(self, path: str | Path) -> None:
         """Write to an HDF5 file, as `load_maps` reads it."""

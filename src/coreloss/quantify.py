@@ -33,11 +33,9 @@ from coreloss.spectra_data import Spectrum
 BARN_PER_NM2 = 1e10
 THICKNESSES_MFP = tuple(np.round(np.arange(0.0, 1.61, 0.2), 1))
 """Thicknesses that are tried where no low loss was measured."""
-PASSES = 2
-"""Weights come from the smoothed counts first, then from the fit."""
 CHUNK = 512
 """Pixels that are fitted together: enough to be fast, few enough for the cache."""
-SAMPLE = 2048
+SAMPLE = 1024
 FEWEST = 40
 """Spectra of a sample from which on those rich in an element are looked for."""
 PRESENT_SHARES = (0.5, 0.1)
@@ -149,7 +147,7 @@ def quantify(
 
 
 def sample_rows(n: int) -> np.ndarray:
-    """At most 2048 of n spectra, evenly spread: enough to make a plan from."""
+    """At most 1024 of n spectra, evenly spread: enough to make a plan from."""
     return np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).round()).astype(int)
 
 
@@ -275,16 +273,18 @@ def fitted(plan: Plan, coefficients: np.ndarray, low_loss: LowLoss | None = None
 
 
 def _fit(plan: Plan, counts: torch.Tensor, columns: torch.Tensor, electrons: torch.Tensor | None):
-    """Amounts (m, k), covariance (m, k, k), goodness (m,), coefficients (m, columns)."""
+    """Amounts (m, k), covariance (m, k, k), goodness (m,), coefficients (m, columns).
+
+    Weights come from the counts, smoothed so that their noise does not pull the fit.
+    """
     constant, per_count = plan.noise
+    start = None
     expected = torch.from_numpy(uniform_filter1d(counts.numpy(), _SMOOTH, axis=1))
     floor = 1e-2 * expected.abs().mean(1, keepdim=True) + 1e-12
-    start = None
-    for _ in range(PASSES):
-        weight = 1 / (constant + per_count * torch.maximum(expected, floor))
-        gram, rhs = normal_equations(columns, weight, counts)
-        x = nonnegative(gram, rhs, start=start)
-        start, expected = x > 0, _counts_of(columns, x)
+    weight = 1 / (constant + per_count * torch.maximum(expected, floor))
+    gram, rhs = normal_equations(columns, weight, counts)
+    x = nonnegative(gram, rhs, start=start)
+    expected = _counts_of(columns, x)
     free = x > 0
     degrees = (counts.shape[1] - free.sum(1)).clamp(min=1)
     goodness = (weight * (counts - expected) ** 2).sum(1) / degrees

@@ -22,7 +22,7 @@ from coreloss.cross_section_bank import CrossSectionBank, bank_of
 from coreloss.edges import ELEMENT_INDEX, MARGIN_AFTER_EV, EdgeShell, edge_shells
 from coreloss.quantify_low_loss import FIRST_EV, LAST_EV, LowLoss
 
-EXPONENTS = (1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
+EXPONENTS = (1.5, 2.5, 3.0, 3.5, 4.5)
 """Of the background, closer where measured ones are: between two of them, a sum is a bit more bent
 than a power law, which costs a share of weak edges."""
 _ROOM_EV = -FIRST_EV

@@ -1,0 +1,146 @@
+"""The commands ``coreloss map`` and ``coreloss quantify``: element maps and amounts of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coreloss.cli_identify import check_figures, check_targets, complete_models, signal_of
+from coreloss.cli_output import JsonTarget, quiet_stdout, show, write_json
+
+Image = Annotated[Path, typer.Argument(help="dm3, dm4, hspy, emd ...: image, line or spectrum.")]
+Window = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LO HI", help="Energies to use, in eV, after the shift."),
+]
+Shift = Annotated[float, typer.Option(help="Add to every energy, in eV.")]
+Signal = Annotated[
+    str | None, typer.Option(metavar="N|TITLE", help="Which of several spectra in a file.")
+]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="Shipped network, .safetensors file or training folder.",
+        autocompletion=complete_models,
+    ),
+]
+Plot = Annotated[Path | None, typer.Option(help="Figure: png, svg or pdf.")]
+
+
+def map_command(
+    file: Image,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="MAPS.h5", help="Write the maps.")
+    ] = None,
+    elements: Annotated[
+        str | None, typer.Option(help="To draw, such as 'O Ti'; what is detected if none.")
+    ] = None,
+    window: Window = None,
+    shift_ev: Shift = 0.0,
+    pool: Annotated[int, typer.Option(help="Sum every pixel with its neighbours: 3 is 3 x 3.")] = 1,
+    signal: Signal = None,
+    model: ModelName = "edgenet-small",
+    json_target: JsonTarget = None,
+    plot: Plot = None,
+) -> None:
+    """Map the elements of a spectrum image.
+
+    Larger images than memory are read piece by piece, and the same command goes on with an
+    interrupted one.
+    """
+    from coreloss.mapping import map_elements
+    from coreloss.report_maps import detection_table
+    from coreloss.spectra_image import open_image
+
+    check_targets(json_target, None, None, plot)
+    check_figures(plot, "log")
+    with quiet_stdout():
+        image = open_image(file, signal=None if signal is None else signal_of(signal))
+        maps = map_elements(
+            image,
+            model=model,
+            window_ev=window,
+            shift_ev=shift_ev,
+            pool=pool,
+            out=out,
+            progress=True,
+        )
+        chosen = maps.present() if elements is None else tuple(elements.split())
+        if plot is not None:
+            _save(plot, "draw_element_maps", maps, chosen)
+    if json_target is not None:
+        write_json(maps.to_dict(), json_target)
+    if json_target != "-":
+        show(detection_table(maps, file.name))
+
+
+def quantify_command(
+    file: Image,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="AMOUNTS.h5", help="Write the amounts.")
+    ] = None,
+    low_loss: Annotated[
+        Path | None, typer.Option(help="Its low loss, one or one for each spectrum.")
+    ] = None,
+    elements: Annotated[
+        str, typer.Option(help="Such as 'O Ti'; 'auto' asks the network.")
+    ] = "auto",
+    exposure_ratio: Annotated[
+        float, typer.Option(help="Exposure of the core loss over that of the low loss.")
+    ] = 1.0,
+    beam: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(metavar="KEV MRAD MRAD", help="Beam energy, convergence, collection."),
+    ] = None,
+    fine_structure: Annotated[str, typer.Option(help="free, equalised or none.")] = "free",
+    window: Window = None,
+    shift_ev: Shift = 0.0,
+    signal: Signal = None,
+    model: ModelName = "edgenet-small",
+    json_target: JsonTarget = None,
+    plot: Plot = None,
+) -> None:
+    """Quantify the elements of a spectrum, line or image, with error bars.
+
+    Without --elements the network finds them. Amounts are atoms/nm^2 with a low loss, relative
+    without.
+    """
+    from coreloss.mapping_amounts import quantify_image
+    from coreloss.report_maps import amounts_table
+    from coreloss.spectra_image import open_image
+
+    check_targets(json_target, None, None, plot)
+    check_figures(plot, "log")
+    names = "auto" if elements == "auto" else tuple(elements.split())
+    with quiet_stdout():
+        amounts = quantify_image(
+            open_image(file, signal=None if signal is None else signal_of(signal)),
+            low_loss=low_loss,
+            elements=names,
+            window_ev=window,
+            shift_ev=shift_ev,
+            exposure_ratio=exposure_ratio,
+            model=model,
+            out=out,
+            progress=True,
+            beam=beam,
+            fine_structure=fine_structure,
+        )
+        if plot is not None:
+            _save(plot, "draw_amounts", amounts)
+    if json_target is not None:
+        write_json(amounts.to_dict(), json_target)
+    if json_target != "-":
+        show(amounts_table(amounts, file.name))
+
+
+def _save(target: Path, drawing: str, *arguments) -> None:
+    from coreloss import plot_maps
+    from coreloss.files import replacing
+
+    figure = getattr(plot_maps, drawing)(*arguments)
+    with replacing(target) as path:
+        figure.savefig(path, format=target.suffix.lstrip(".").lower() or "png", dpi=150)
