@@ -94,7 +94,7 @@ def sample(
 
 
 def at_rest(truth: Truth, **options):
-    still = {"shifts_ev": {"Ti": 0.0, "O": 0.0}, "fine_structure": "none", "outer_shells": False}
+    still = {"shifts_ev": {"Ti": 0.0, "O": 0.0}, "fine_structure": "none", "outer_elements": ()}
     options = still | options
     return quantify(truth.core, low_loss=truth.low, elements=ELEMENTS, **options)
 

@@ -39,6 +39,8 @@ class AmountMaps:
     fraction, fraction_error (*map_shape, k) : among these elements
     goodness (*map_shape) : chi^2 per degree of freedom; thickness_mfp (*map_shape)
     shifts_ev : where the edges were found, relative to the tables
+    overall : atomic fraction and its error in the sum of all spectra, where weak elements do not
+        suffer from amounts that cannot be negative
     left_out : elements that were found, but have too little of an edge in the window
     """
 
@@ -52,6 +54,7 @@ class AmountMaps:
     absolute: bool
     window_ev: tuple[float, float]
     shifts_ev: Mapping[str, float]
+    overall: Mapping[str, tuple[float, float]]
     left_out: tuple[str, ...] = ()
     title: str = ""
     warnings: tuple[str, ...] = ()
@@ -67,24 +70,12 @@ class AmountMaps:
         k = self.elements.index(element)
         return self.amount[..., k], self.error[..., k]
 
-    def mean_fraction(self) -> dict[str, tuple[float, float]]:
-        """Atomic fraction of each element in all pixels together, and its counting error."""
-        total, variance = (x.reshape(-1, len(self.elements)) for x in (self.amount, self.error**2))
-        total, variance = total.sum(0), variance.sum(0)
-        whole = max(total.sum(), 1e-300)
-        share = total / whole
-        error = np.sqrt((1 - share) ** 2 * variance + share**2 * (variance.sum() - variance))
-        return {
-            e: (float(s), float(d / whole))
-            for e, s, d in zip(self.elements, share, error, strict=True)
-        }
-
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON: the mean composition and how it was found."""
         return {
             "elements": {
-                e: {"atomic_fraction": round(s, 4), "error": round(d, 4)}
-                for e, (s, d) in self.mean_fraction().items()
+                e: {"atomic_fraction": round(share, 4), "error": round(error, 4)}
+                for e, (share, error) in self.overall.items()
             },
             "unit": self.unit,
             "window_ev": list(self.window_ev),
@@ -199,8 +190,11 @@ def quantify_image(
     rows = sample_rows(len(image))
     total, sample = image.sum().shift(shift_ev), image.sample(rows).shift(shift_ev)
     plan = make_plan(total.crop(*window), sample, elements=usable, low_loss=sampled, **options)
+    whole = apply_plan(plan, total)
+    shares = zip(whole.fraction[0].tolist(), whole.fraction_error[0].tolist(), strict=True)
     about = {
         "elements": usable,
+        "overall": dict(zip(usable, shares, strict=True)),
         "absolute": plan.low_loss.electrons is not None,
         "window_ev": plan.window_ev,
         "shifts_ev": dict(plan.model.shifts_ev),

@@ -162,7 +162,7 @@ def make_plan(
     beam: tuple[float, float, float] | None = None,
     fine_structure: str = "free",
     exponents: Sequence[float] = EXPONENTS,
-    outer_shells: bool = True,
+    outer_elements: Sequence[str] | None = None,
 ) -> Plan:
     """What the sum of an image and some of its spectra tell about all its pixels.
 
@@ -187,8 +187,9 @@ def make_plan(
         ``free``, ``equalised`` or ``none``, see `quantify_near_edge.with_structures`.
     exponents
         Of the background.
-    outer_shells
-        Whether the tails of shells that begin in front of the window belong to their element.
+    outer_elements
+        Elements whose shells in front of the window have tails in the background, ``elements`` by
+        default; name those as well that the specimen holds but the window does not show.
 
     Raises
     ------
@@ -208,7 +209,7 @@ def make_plan(
         window,
         beam=beam,
         exponents=exponents,
-        outer_shells=outer_shells,
+        outer_elements=outer_elements,
     )
     bare = _at_its_place(build, shifts_ev or {}, counts, low_loss)
     if low_loss is None:
@@ -278,19 +279,18 @@ def _fit(plan: Plan, counts: torch.Tensor, columns: torch.Tensor, electrons: tor
     Weights come from the counts, smoothed so that their noise does not pull the fit.
     """
     constant, per_count = plan.noise
-    start = None
     expected = torch.from_numpy(uniform_filter1d(counts.numpy(), _SMOOTH, axis=1))
     floor = 1e-2 * expected.abs().mean(1, keepdim=True) + 1e-12
     weight = 1 / (constant + per_count * torch.maximum(expected, floor))
     gram, rhs = normal_equations(columns, weight, counts)
-    x = nonnegative(gram, rhs, start=start)
+    x = nonnegative(gram, rhs)
     expected = _counts_of(columns, x)
     free = x > 0
     degrees = (counts.shape[1] - free.sum(1)).clamp(min=1)
     goodness = (weight * (counts - expected) ** 2).sum(1) / degrees
     summing = plan.model.amounts()
     amount = x @ summing.T
-    free[:, len(plan.model.exponents) :] = True  # an element at zero has an error too
+    free[:, plan.model.n_background :] = True  # an element at zero has an error too
     covariance = summing @ _inverse(gram, free) @ summing.T
     covariance = covariance * goodness.clamp(min=1)[:, None, None]
     if electrons is not None:

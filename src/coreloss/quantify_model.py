@@ -25,6 +25,8 @@ from coreloss.quantify_low_loss import FIRST_EV, LAST_EV, LowLoss
 EXPONENTS = (1.5, 2.5, 3.0, 3.5, 4.5)
 """Of the background, closer where measured ones are: between two of them, a sum is a bit more bent
 than a power law, which costs a share of weak edges."""
+LOWEST_EV = 60.0
+"""Shells that begin below have lost their form by the time of any core loss."""
 _ROOM_EV = -FIRST_EV
 
 
@@ -35,6 +37,7 @@ class EdgeModel:
     sharp (c, BANK_CHANNELS) : columns before scattering, one or two for every element
     owner (c,) : the element that a column belongs to
     counted (c,) : whether a coefficient is an amount, or near-edge structure beside it
+    tails (t, BANK_CHANNELS) : of shells that begin in front of the window; part of the background
     """
 
     elements: tuple[str, ...]
@@ -44,31 +47,35 @@ class EdgeModel:
     sharp: torch.Tensor
     owner: torch.Tensor
     counted: torch.Tensor
+    tails: torch.Tensor
     exponents: tuple[float, ...] = EXPONENTS
-    outer_shells: bool = True
 
     @property
     def n_channels(self) -> int:
         return self.last - self.first + 1
 
     @property
-    def background(self) -> torch.Tensor:
-        """Power laws, (exponents, n), 1 in the middle of the window."""
-        energy = torch.arange(self.first, self.last + 1, dtype=torch.float64)
-        middle = (self.first + self.last) / 2
-        return torch.stack([(energy / middle) ** -r for r in self.exponents])
+    def n_background(self) -> int:
+        """Columns of the background, which come first."""
+        return len(self.exponents) + len(self.tails)
 
     def columns(self, low_loss: LowLoss) -> torch.Tensor:
-        """All columns after scattering, (m, exponents + c, n); m is 1 for a common low loss."""
-        before = min(LAST_EV if self.outer_shells else _ROOM_EV, self.first)
-        band = self.sharp[:, self.first - before : self.last + 1 + _ROOM_EV]
+        """All columns after scattering, (m, n_background + c, n); m is 1 for a common low loss."""
+        before = min(LAST_EV if len(self.tails) else _ROOM_EV, self.first)
+        sharp = torch.cat([self.tails, self.sharp])
+        band = sharp[:, self.first - before : self.last + 1 + _ROOM_EV]
         n_fft = next_fast_len(band.shape[1] + LAST_EV - FIRST_EV + 1, real=True)
         n_fft += n_fft % 2
         transfer = low_loss.transfer(n_fft)
         product = torch.fft.rfft(band, n=n_fft)[None] * transfer[:, None]
-        edges = torch.fft.irfft(product, n=n_fft)[..., before : before + self.n_channels]
-        below = self.background.expand(len(edges), -1, -1)
-        return torch.cat([below, edges], 1)
+        scattered = torch.fft.irfft(product, n=n_fft)[..., before : before + self.n_channels]
+        return torch.cat([self._powers().expand(len(scattered), -1, -1), scattered], 1)
+
+    def _powers(self) -> torch.Tensor:
+        """Power laws, (exponents, n), 1 in the middle of the window."""
+        energy = torch.arange(self.first, self.last + 1, dtype=torch.float64)
+        middle = (self.first + self.last) / 2
+        return torch.stack([(energy / middle) ** -r for r in self.exponents])
 
     def only(self, elements: Sequence[str]) -> EdgeModel:
         """The model of some of the elements; for models without near-edge structure."""
@@ -82,10 +89,10 @@ class EdgeModel:
         )
 
     def amounts(self) -> torch.Tensor:
-        """Which coefficients add up to the amount of each element, (elements, exponents + c)."""
+        """Which coefficients add up to the amount of each element, (elements, columns)."""
         index = torch.arange(len(self.elements))
         own = (self.owner[None] == index[:, None]) & self.counted[None]
-        return torch.nn.functional.pad(own, (len(self.exponents), 0)).double()
+        return torch.nn.functional.pad(own, (self.n_background, 0)).double()
 
 
 def edge_model(
@@ -96,13 +103,15 @@ def edge_model(
     shifts_ev: Mapping[str, float] | None = None,
     gos_table: str = "builtin",
     exponents: Sequence[float] = EXPONENTS,
-    outer_shells: bool = True,
+    outer_elements: Sequence[str] | None = None,
 ) -> EdgeModel:
     """The model without near-edge structure: one column, in barn/eV, for every element.
 
     ``beam`` : keV, convergence and collection semi-angle in mrad. ``shifts_ev`` moves the edges of
-    an element. With ``outer_shells``, the tails of shells that begin in front of the window belong
-    to their element: they are most of a background, and bend it as no sum of power laws does.
+    an element. ``outer_elements`` : elements whose shells in front of the window have tails in the
+    background, which bend it as no sum of power laws does; the same elements by default. Others
+    that the specimen holds can be named too. The heights of these tails are free: an amount comes
+    from edges only.
 
     Raises
     ------
@@ -122,11 +131,12 @@ def edge_model(
             " element out or widen the window"
         )
     rows = _cross_sections(bank_of(gos_table), beam)
-    if outer_shells:
-        parts = [_shells_in(e, (0, last), shifts[e]) for e in elements]
     sharp = torch.stack(
         [moved(rows[shells].sum(0), shifts[e]) for e, shells in zip(elements, parts, strict=True)]
     )
+    outer = elements if outer_elements is None else outer_elements
+    before = [_shells_between(e, (LOWEST_EV, first)) for e in outer]
+    tails = [rows[shells].sum(0) for shells in before if shells]
     return EdgeModel(
         elements=tuple(elements),
         shifts_ev=shifts,
@@ -136,7 +146,7 @@ def edge_model(
         owner=torch.arange(len(elements)),
         counted=torch.ones(len(elements), dtype=torch.bool),
         exponents=tuple(exponents),
-        outer_shells=outer_shells,
+        tails=torch.stack(tails) if tails else rows.new_zeros(0, rows.shape[1]),
     )
 
 
@@ -164,10 +174,15 @@ def _cross_sections(bank: CrossSectionBank, beam: tuple[float, float, float]) ->
 def _shells_in(element: str, window_ev: tuple[float, float], shift_ev: float) -> list[int]:
     """Shells that begin in the window; none if no identifying one has enough of it behind it."""
     lo, hi = (limit - shift_ev for limit in window_ev)
-    shells = [k for k, edge in enumerate(edge_shells()) if edge.element == element]
-    inside = [k for k in shells if lo < edge_shells()[k].onset_ev < hi]
+    inside = _shells_between(element, (lo, hi))
     reach = [edge_shells()[k].onset_ev + MARGIN_AFTER_EV <= hi for k in inside]
     return inside if any(reach) else []
+
+
+def _shells_between(element: str, window_ev: tuple[float, float]) -> list[int]:
+    lo, hi = window_ev
+    edges = edge_shells()
+    return [k for k, e in enumerate(edges) if e.element == element and lo < e.onset_ev < hi]
 
 
 def main_edges(element: str, model: EdgeModel) -> list[EdgeShell]:

@@ -56,8 +56,8 @@ def structures(model: EdgeModel, counts: np.ndarray, low_loss: LowLoss) -> dict[
     """
     hats, owner = _hats(model, BEFORE_EV)
     coefficients, _ = _fit_hats(model, hats, counts, low_loss)
-    fixed = len(model.exponents) + len(model.elements)
-    own, heights = coefficients[len(model.exponents) : fixed], coefficients[fixed:]
+    fixed = model.n_background + len(model.elements)
+    own, heights = coefficients[model.n_background : fixed], coefficients[fixed:]
     found = {}
     for k, element in enumerate(model.elements):
         values = torch.from_numpy(heights[owner == k] @ hats[owner == k].numpy())
@@ -144,11 +144,11 @@ def found_shifts(model: EdgeModel, counts: np.ndarray, low_loss: LowLoss) -> dic
     hats, owner = _hats(model, SEARCH_EV)
     coefficients, columns = _fit_hats(model, hats, counts, low_loss)
     parts = coefficients[:, None] * columns
-    fixed = len(model.exponents) + len(model.elements)
+    fixed = model.n_background + len(model.elements)
     noise = np.sqrt(np.maximum(counts, 1.0)) + MODEL_ERROR * np.abs(counts)
     candidates = {}
     for k, element in enumerate(model.elements):
-        own = parts[len(model.exponents) + k] + parts[fixed:][owner == k].sum(0)
+        own = parts[model.n_background + k] + parts[fixed:][owner == k].sum(0)
         onset = min(edge.onset_ev for edge in main_edges(element, model))
         first = max(int(onset - SEARCH_EV) - model.first, 0)
         near = slice(first, first + int(2 * SEARCH_EV))
@@ -218,7 +218,7 @@ def _fit_hats(
     """
     whole = replace(model, sharp=torch.cat([model.sharp, hats]))
     columns = whole.columns(low_loss.mean())[0].numpy()
-    fixed = len(model.exponents) + len(model.elements)
+    fixed = model.n_background + len(model.elements)
     counts = np.maximum(np.asarray(counts, float), 1e-3 * np.abs(counts).max())
     weight = 1 / np.sqrt(counts + (MODEL_ERROR * counts) ** 2)
     weighted = columns.T * weight[:, None]

@@ -12,9 +12,7 @@ _FULL_EXCHANGES = 3
 _MAX_STEPS = 25
 
 
-def nonnegative(
-    gram: torch.Tensor, rhs: torch.Tensor, *, start: torch.Tensor | None = None
-) -> torch.Tensor:
+def nonnegative(gram: torch.Tensor, rhs: torch.Tensor) -> torch.Tensor:
     """Minimise ``x' G x / 2 - b' x`` over x >= 0 for each of many problems.
 
     Block principal pivoting (J. Kim and H. Park, SIAM J. Sci. Comput. 33 (2011) 3261): all
@@ -28,8 +26,6 @@ def nonnegative(
         (batch, k, k) or (k, k) for all, positive definite, ``A' W A``.
     rhs
         (batch, k), ``A' W y``.
-    start
-        (batch, k) bool, variables that are thought to be above 0: a good guess saves time.
 
     Returns
     -------
@@ -50,18 +46,17 @@ def nonnegative(
     gram = gram / norm[:, :, None] / norm[:, None, :]
     gram = gram + _RIDGE * torch.eye(rhs.shape[1], dtype=gram.dtype)
     rhs = rhs / norm
-    x, left = _pivoted(gram, rhs, start)
+    x, left = _pivoted(gram, rhs)
     for row in left.tolist():
         x[row] = _active_set(gram[row], rhs[row])
     return x / norm
 
 
-def _pivoted(gram, rhs, start) -> tuple[torch.Tensor, torch.Tensor]:
+def _pivoted(gram: torch.Tensor, rhs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Solutions (n, k), and which of the problems have none yet."""
     n, k = rhs.shape
     result = torch.zeros_like(rhs)
-    filled = gram.diagonal(dim1=1, dim2=2) > 0.5
-    free = filled if start is None else filled & start
+    free = gram.diagonal(dim1=1, dim2=2) > 0.5
     fewest = torch.full((n,), k + 1)
     tries = torch.full((n,), _FULL_EXCHANGES)
     open_ones = torch.arange(n)

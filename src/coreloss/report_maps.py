@@ -49,7 +49,7 @@ def amounts_table(amounts: AmountMaps, name: str) -> Table:
             )
         ),
     )
-    for element, (share, error) in amounts.mean_fraction().items():
+    for element, (share, error) in amounts.overall.items():
         amount, _ = amounts.of(element)
         table.add_row(
             element,
