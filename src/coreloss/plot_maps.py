@@ -166,11 +166,20 @@ def plot_against_dose(rows: Sequence[Mapping], ax, *, key: str, label: str):
 
 
 def _lines(ax, named: Maps, label: str, errors: Maps | None) -> None:
-    for (name, values), colour in zip(named.items(), COLOURS * 3, strict=False):
+    styles = ("-", "--", "-.", ":") * 6  # curves that coincide are still seen
+    for (name, values), colour, style in zip(named.items(), COLOURS * 3, styles, strict=False):
         spread = None if errors is None else np.atleast_1d(np.squeeze(errors[name]))
         marker = {"marker": "o"} if len(values) == 1 else {}
         ax.errorbar(
-            range(len(values)), values, spread, color=colour, lw=1, capsize=2, label=name, **marker
+            range(len(values)),
+            values,
+            spread,
+            color=colour,
+            ls=style,
+            lw=1.2,
+            capsize=2,
+            label=name,
+            **marker,
         )
     ax.set_xlabel("Position (pixels)")
     ax.set_ylabel(label)
