@@ -218,16 +218,17 @@ def make_plan(
             f"no low loss: a thickness of {float(low_loss.thickness_mfp):.1f} mean free paths fits"
             " best; amounts are relative"
         )
-    single = _inside(window, sample.crop(*_around(window, sample)).mended())
     plan = Plan(
         model=bare,
         low_loss=low_loss.mean(),
-        noise=channel_noise(single),
+        noise=(0.0, 1.0),
         window_ev=window,
         beam=tuple(map(float, beam)),
         fine_structure=fine_structure,
         warnings=tuple(notes),
     )
+    single = counts_inside(plan, sample)
+    plan = replace(plan, noise=channel_noise(single))
     return plan if fine_structure == "none" else _with_structure(plan, counts, single, low_loss)
 
 
@@ -241,10 +242,8 @@ def apply_plan(plan: Plan, data: Spectrum, *, low_loss: LowLoss | None = None) -
         )
     common = plan.model.columns(scattering) if len(scattering) == 1 else None
     parts = []
-    data = data.crop(*_around(plan.window_ev, data)).mended()
     for rows in _slices(len(data)):
-        part = replace(data, counts=data.counts[rows], map_shape=())
-        counts = _inside(plan.window_ev, part)
+        counts = counts_inside(plan, replace(data, counts=data.counts[rows], map_shape=()))
         columns = plan.model.columns(scattering[rows]) if common is None else common
         electrons = None if scattering.electrons is None else scattering[rows].electrons
         parts.append(_fit(plan, torch.from_numpy(counts), columns, electrons))
@@ -262,6 +261,11 @@ def apply_plan(plan: Plan, data: Spectrum, *, low_loss: LowLoss | None = None) -
         title=data.title,
         warnings=(*data.warnings, *plan.warnings),
     )
+
+
+def counts_inside(plan: Plan, data: Spectrum) -> np.ndarray:
+    """Counts per eV on the channels of the plan, (m, n)."""
+    return _inside(plan.window_ev, data.crop(*_around(plan.window_ev, data)).mended())
 
 
 def fitted(plan: Plan, coefficients: np.ndarray, low_loss: LowLoss | None = None) -> np.ndarray:
