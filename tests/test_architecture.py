@@ -17,9 +17,11 @@ PACKAGE = ROOT / "src" / "coreloss"
 ORDER = (
     "files", "axis", "settings", "sampling", "kinematics", "edges", "formulas", "materials",
     "compounds", "radial", "atom", "oscillator", "gosh", "photoabsorption", "white_lines", "gos",
-    "cross_section", "scattering", "near_edge", "detector", "simulate", "spectra", "superlattice", "benchmark_file",
+    "cross_section", "scattering", "near_edge", "detector", "simulate", "spectra", "superlattice",
+    "benchmark_file",
     "datasets", "models", "evaluate", "calibrate", "train", "edge_fit", "baselines", "identify",
-    "attribution", "benchmark", "quantify", "mapping", "report", "plot", "report_html", "cli",
+    "attribution", "benchmark", "quantify", "mapping", "benchmark_quantify",
+    "benchmark_real", "benchmark_maps", "report", "plot", "report_html", "cli",
 )  # fmt: skip
 # A result may draw itself: `plot` is imported inside the method, never at the top of a module.
 LAZY_FROM_ANYWHERE = {"plot"}

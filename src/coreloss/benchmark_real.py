@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from coreloss.benchmark_quantify import common_task, exspy_amounts, ours, pyeelsmodel_amounts
+from coreloss.mapping import map_elements
+from coreloss.mapping_amounts import quantify_image
 from coreloss.quantify import quantify
 from coreloss.quantify_low_loss import LowLoss, measured_low_loss
 from coreloss.spectra import Spectrum, read_spectrum
@@ -100,10 +102,7 @@ def same_model(
 
 def line_profile(directory: Path) -> dict[str, Any]:
     """LSMO on SrTiO3: probabilities and fractions along the line."""
-    from coreloss.mapping import map_elements
-    from coreloss.mapping_amounts import quantify_image
-
-    folder = directory / "hyperspy_demos"
+    folder = directory / "experimental" / "hyperspy_demos"
     core = read_spectrum(folder / "hyperspy_LSMO_STO_linescan.hspy")
     low = read_spectrum(folder / "hyperspy_LSMO_STO_linescan_LL.hspy")
     maps, amounts = map_elements(core), quantify_image(core, low_loss=low)
@@ -122,4 +121,4 @@ def line_profile(directory: Path) -> dict[str, Any]:
 
 
 def _read(directory: Path, file: str) -> Spectrum:
-    return read_spectrum(directory / "eelsmodel" / f"eelsmodel_{file}")
+    return read_spectrum(directory / "experimental" / "eelsmodel" / f"eelsmodel_{file}")
