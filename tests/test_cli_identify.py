@@ -12,7 +12,7 @@ from test_plot_identify import answer
 
 matplotlib.use("Agg")
 
-from coreloss import cli, cli_identify
+from coreloss import cli, cli_identify, cli_options
 from coreloss.identify import shipped_models
 from coreloss.report import identification_table
 
@@ -186,8 +186,8 @@ def test_help_names_the_exit_codes(run):
 
 
 def test_model_names_are_completed():
-    assert cli_identify.complete_models("") == list(shipped_models())
-    assert cli_identify.complete_models("no such") == []
+    assert cli_options.complete_models("") == list(shipped_models())
+    assert cli_options.complete_models("no such") == []
     from typer.main import get_command
 
     for name in ("identify", "evaluate"):

@@ -4,7 +4,6 @@ import h5py
 import numpy as np
 import pytest
 
-from coreloss.cli import main
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.mapping import (
     NetworkWork,
@@ -327,25 +326,23 @@ def test_numbers_of_spectra_must_fit(sample):
         quantify_image(sample.core_loss, low_loss=few, elements=("O",))
 
 
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    return stopped.value.code
-
-
-def test_commands_map_and_quantify(sample, tmp_path, capsys):
+def test_commands_map_and_quantify(sample, tmp_path, run):
     path = written(tmp_path / "image.hspy", sample.core_loss)
     low = tmp_path / "low.npz"
     np.savez(low, energy_ev=sample.low_loss.energy_ev, counts=sample.low_loss.counts)
     maps_file, amounts_file = tmp_path / "maps.h5", tmp_path / "amounts.h5"
-    assert run("map", str(path), "-o", str(maps_file), "--plot", str(tmp_path / "m.png"),
-               "--json", str(tmp_path / "m.json")) == 0  # fmt: skip
+    written_maps = ("-o", maps_file, "--plot", tmp_path / "m.png", "--json", tmp_path / "m.json")
+    assert run("map", path, *written_maps)[0] == 0
     assert set(json.loads((tmp_path / "m.json").read_text())["present"]) == set(ALL)
     assert load_maps(maps_file).map_shape == (4, 201)
     assert (tmp_path / "m.png").stat().st_size > 5000
-    assert run("quantify", str(path), "--low-loss", str(low), "-o", str(amounts_file),
-               "--exposure-ratio", "99", "--plot", str(tmp_path / "q.png")) == 0  # fmt: skip
+    written_amounts = ("-o", amounts_file, "--plot", tmp_path / "q.png")
+    code, out, _ = run(
+        "quantify", path, "--low-loss", low, "--exposure-ratio", "99", *written_amounts
+    )
+    assert code == 0
     assert load_amounts(amounts_file).absolute
-    assert "atomic %" in capsys.readouterr().out
-    assert run("quantify", str(path), "--elements", "Sr") == 2
-    assert "Sr: no edge" in capsys.readouterr().err
+    assert "atomic %" in out
+    code, _, err = run("quantify", path, "--elements", "Sr")
+    assert code == 2
+    assert "Sr: no edge" in err

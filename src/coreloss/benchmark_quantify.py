@@ -6,8 +6,9 @@ linear least squares with the same weights, no near-edge structure.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-import time
+import io
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,10 +50,7 @@ def common_task(
 ) -> Task:
     """What all of them can do with ``data``; ``low_loss`` is one for all."""
     low, high = (int(np.ceil(x)) for x in window_ev)
-    window_ev = (
-        low,
-        high - (high - low + 1) % 2,
-    )  # pyEELSMODEL asks for an even number of channels
+    high -= (high - low + 1) % 2  # pyEELSMODEL asks for an even number of channels
     total, low_loss = data.sum(), replace(low_loss, electrons=None)
 
     def task(exponent: float, spectra: Spectrum) -> Task:
@@ -61,14 +59,16 @@ def common_task(
             total,
             elements=elements,
             low_loss=low_loss,
-            window_ev=window_ev,
+            window_ev=(low, high),
             shifts_ev=shifts_ev,
             beam=beam,
             fine_structure="none",
             exponents=(exponent,),
             outer_elements=(),
         )
-        return Task(replace(plan, noise=(1.0, 0.0)), counts_inside(plan, spectra), low_loss)
+        return Task(
+            replace(plan, noise=(1.0, 0.0)), counts_inside(plan.window_ev, spectra), low_loss
+        )
 
     def misfit(exponent: float) -> float:
         found = task(exponent, total)
@@ -101,13 +101,6 @@ def exspy_model(task: Task):
 
     signal = _exspy_signal(EELSSpectrum, task.counts, task.energy_ev[0])
     low = _exspy_signal(EELSSpectrum, task.low_loss.probability.numpy(), float(FIRST_EV))
-    low = (
-        low
-        if len(task.counts) > 1
-        else low.inav[0]
-        if low.axes_manager.navigation_dimension
-        else low
-    )
     signal.set_microscope_parameters(*task.plan.beam)
     model = signal.create_model(low_loss=low, auto_background=False, auto_add_edges=False)
     power = PowerLaw(A=1.0)
@@ -147,9 +140,6 @@ def pyeelsmodel_amounts(task: Task) -> np.ndarray | None:
     """
     if importlib.util.find_spec("pyEELSMODEL") is None:
         return None
-    import contextlib
-    import io
-
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         fitter, first = pyeelsmodel_fitter(task)
@@ -176,7 +166,6 @@ def pyeelsmodel_fitter(task: Task):
             self._addparameter(amplitude)
             self.values = values
             self._setcanconvolute(convolute)
-            self.setname("fixed") if hasattr(self, "setname") else None
 
         def calculate(self):
             self.data = self.parameters[0].getvalue() * self.values
@@ -196,13 +185,6 @@ def pyeelsmodel_fitter(task: Task):
     low = em.Spectrum(em.Spectrumshape(1.0, float(FIRST_EV), len(loss)), data=loss)
     model = em.Model(single, [*parts, em.MscatterFFT(single, low)])
     return em.LinearFitter(spectra, model, method="ols"), 1
-
-
-def seconds_of(work, *arguments) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    work(*arguments)
-    return time.perf_counter() - start
 
 
 def _exspy_signal(kind, values: np.ndarray, first_ev: float):

@@ -18,8 +18,8 @@ import typer
 
 from coreloss.cli_data import data_app
 from coreloss.cli_gos import gos_app
-from coreloss.cli_identify import complete_models
 from coreloss.cli_maps import map_command, quantify_command
+from coreloss.cli_options import ModelName, Plot, Shift, Signal, Window
 from coreloss.cli_output import JsonTarget, complain, quiet_stdout, show, write_json
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -39,14 +39,6 @@ app.command(
     "quantify", epilog="Example: coreloss quantify core.dm3 --low-loss low.dm3 -o amounts.h5"
 )(quantify_command)
 
-ModelName = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        help="Shipped network, .safetensors file or training folder.",
-        autocompletion=complete_models,
-    ),
-]
 MaterialsSource = Annotated[
     str, typer.Option("--materials", help="'embedded', 'mp' or a .csv[.gz] of formulas.")
 ]
@@ -93,18 +85,13 @@ def identify(
         list[Path],
         typer.Argument(help="dm3, dm4, msa, hspy, emd, csv, txt ..., or folders of them."),
     ],
-    window: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LO HI", help="Energies to use, in eV, after the shift."),
-    ] = None,
-    shift_ev: Annotated[float, typer.Option(help="Add to every energy, in eV.")] = 0.0,
+    window: Window = None,
+    shift_ev: Shift = 0.0,
     each: Annotated[bool, typer.Option("--each", help="Every spectrum, not their sum.")] = False,
     uncalibrated: Annotated[
         bool, typer.Option("--uncalibrated", help="Energies may be off by several eV.")
     ] = False,
-    signal: Annotated[
-        str | None, typer.Option(metavar="N|TITLE", help="Which of several spectra in a file.")
-    ] = None,
+    signal: Signal = None,
     no_evidence: Annotated[
         bool, typer.Option("--no-evidence", help="The network alone, without fits of the edges.")
     ] = False,
@@ -117,7 +104,7 @@ def identify(
     report: Annotated[
         Path | None, typer.Option(metavar="OUT.html", help="Page with figures and tables.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Figure: png, svg or pdf.")] = None,
+    plot: Plot = None,
     scale: Annotated[str, typer.Option(help="Counts in figures: log, sqrt or linear.")] = "log",
 ) -> None:
     """Name the elements in measured spectra.

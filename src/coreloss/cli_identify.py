@@ -18,13 +18,6 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def complete_models(incomplete: str) -> list[str]:
-    """Names of shipped networks that begin with what was typed."""
-    from coreloss.identify import shipped_models
-
-    return [name for name in shipped_models() if name.startswith(incomplete)]
-
-
 def expand(paths: Iterable[Path]) -> Iterator[Path]:
     """Files as given, and of each folder those whose suffix tells a readable format, sorted.
 

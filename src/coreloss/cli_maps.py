@@ -7,27 +7,11 @@ from typing import Annotated
 
 import typer
 
-from coreloss.cli_identify import check_figures, check_targets, complete_models, signal_of
+from coreloss.cli_identify import check_figures, check_targets, signal_of
+from coreloss.cli_options import ModelName, Plot, Shift, Signal, Window
 from coreloss.cli_output import JsonTarget, quiet_stdout, show, write_json
 
 Image = Annotated[Path, typer.Argument(help="dm3, dm4, hspy, emd ...: image, line or spectrum.")]
-Window = Annotated[
-    tuple[float, float] | None,
-    typer.Option(metavar="LO HI", help="Energies to use, in eV, after the shift."),
-]
-Shift = Annotated[float, typer.Option(help="Add to every energy, in eV.")]
-Signal = Annotated[
-    str | None, typer.Option(metavar="N|TITLE", help="Which of several spectra in a file.")
-]
-ModelName = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        help="Shipped network, .safetensors file or training folder.",
-        autocompletion=complete_models,
-    ),
-]
-Plot = Annotated[Path | None, typer.Option(help="Figure: png, svg or pdf.")]
 
 
 def map_command(
@@ -58,7 +42,7 @@ def map_command(
     check_targets(json_target, None, None, plot)
     check_figures(plot, "log")
     with quiet_stdout():
-        image = open_image(file, signal=None if signal is None else signal_of(signal))
+        image = open_image(file, signal=signal_of(signal))
         maps = map_elements(
             image,
             model=model,
@@ -71,10 +55,7 @@ def map_command(
         chosen = maps.present() if elements is None else tuple(elements.split())
         if plot is not None:
             _save(plot, "draw_element_maps", maps, chosen)
-    if json_target is not None:
-        write_json(maps.to_dict(), json_target)
-    if json_target != "-":
-        show(detection_table(maps, file.name))
+    _tell(maps, detection_table(maps, file.name), json_target)
 
 
 def quantify_command(
@@ -117,7 +98,7 @@ def quantify_command(
     names = "auto" if elements == "auto" else tuple(elements.split())
     with quiet_stdout():
         amounts = quantify_image(
-            open_image(file, signal=None if signal is None else signal_of(signal)),
+            open_image(file, signal=signal_of(signal)),
             low_loss=low_loss,
             elements=names,
             window_ev=window,
@@ -131,10 +112,14 @@ def quantify_command(
         )
         if plot is not None:
             _save(plot, "draw_amounts", amounts)
+    _tell(amounts, amounts_table(amounts, file.name), json_target)
+
+
+def _tell(result, table, json_target: str | None) -> None:
     if json_target is not None:
-        write_json(amounts.to_dict(), json_target)
+        write_json(result.to_dict(), json_target)
     if json_target != "-":
-        show(amounts_table(amounts, file.name))
+        show(table)
 
 
 def _save(target: Path, drawing: str, *arguments) -> None:

@@ -111,6 +111,14 @@ class CrossSectionBank:
             else result.reshape(len(beam_energy_kev), len(self.rows), RANK)
         )
 
+    def cross_sections(self, beam: tuple[float, float, float]) -> torch.Tensor:
+        """dsigma/dE of all shells in barn/eV, (shells, channels); ``beam`` in keV, mrad, mrad.
+
+        Beam energy, convergence and collection semi-angle, with the limits of `coefficients`.
+        """
+        settings = (torch.tensor([float(x)]) for x in beam)
+        return (self.coefficients(*settings)[0][..., None] * self.rows).sum(1).clamp(min=0)
+
     def save(self, path: str | Path, *, key: str = "") -> None:
         """Write to a safetensors file (temporary, then renamed); ``key`` names its sources."""
         tensors = {"rows": self.rows, "log_scale": self.log_scale, "shape": self.shape}

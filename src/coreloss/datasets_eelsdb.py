@@ -11,7 +11,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from coreloss.datasets_records import edges_that_count
 from coreloss.edges import ELEMENTS
 from coreloss.files import replacing
 from coreloss.formulas import composition
+from coreloss.progress import told
 from coreloss.spectra import Spectrum, read_spectrum
 
 API_URL = "https://api.eelsdb.eu/spectra"
@@ -91,7 +91,9 @@ def fetch_eelsdb(
     rows: dict[str, dict[str, Any]] = {}
     query = {} if spectrum_type == "all" else {"type": spectrum_type}
     try:
-        for entry in _progress(_entries(client, api_url, query, elements, per_page)):
+        for entry in told(
+            _entries(client, api_url, query, elements, per_page), "records", REPORT_EVERY
+        ):
             try:
                 labels = labels_of(entry)
                 n_downloaded += _fetch_file(client, entry, folder, index, api_url)
@@ -320,16 +322,3 @@ def _earlier_rows(index: dict[str, Any], folder: Path, done: set[str]) -> dict[s
 def _name(entry: dict[str, Any]) -> str:
     """Number of a record, as it stands in names of files and in the index."""
     return re.sub(r"\W", "_", str(entry["id"]))
-
-
-def _progress(entries: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """A bar on a terminal, else a line now and then, on standard error."""
-    if sys.stderr.isatty():
-        from tqdm import tqdm
-
-        yield from tqdm(entries, unit=" records")
-        return
-    for number, entry in enumerate(entries, start=1):
-        yield entry
-        if number % REPORT_EVERY == 0:
-            print(f"{number} records", file=sys.stderr, flush=True)

@@ -300,9 +300,8 @@ def scattered_shapes(
 
     The second of the two has lost energy to a plasmon as well.
     """
-    bank = bank_of("builtin")
-    beam = [torch.tensor([x]) for x in (beam_energy_kev, convergence_mrad, collection_mrad)]
-    sharp = (bank.coefficients(*beam)[0][..., None] * bank.rows).sum(1).clamp(min=0)
+    beam = (beam_energy_kev, convergence_mrad, collection_mrad)
+    sharp = bank_of("builtin").cross_sections(beam)
 
     def scattered(thickness: float) -> torch.Tensor:
         energy, width = _PLASMON

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from coreloss.mapping_rules import FALSE_PIXELS, Detection, consistent, controll
 from coreloss.mapping_stream import stream
 from coreloss.spectra import observable, preprocess
 from coreloss.spectra_data import Spectrum
-from coreloss.spectra_image import SpectrumImage, open_image
+from coreloss.spectra_image import open_image
 from coreloss.spectra_signal import MISSING
 from coreloss.spectra_window import usable_window, without_faults
 
@@ -92,8 +91,8 @@ class ElementMaps:
         """Write to an HDF5 file, as `load_maps` reads it."""
         with replacing(path) as temporary, h5py.File(temporary, "w") as file:
             file.create_dataset("probability", data=self.probability, compression="gzip")
-            file.attrs.update(_attributes(self))
-            file.attrs["map_shape"] = self.map_shape
+            about = {f.name: getattr(self, f.name) for f in fields(self)[1:]}
+            file.attrs.update(_attributes(about) | {"map_shape": self.map_shape})
 
     def signals(self, elements: Iterable[str] | None = None) -> dict[str, Any]:
         """HyperSpy signals of the probability of each element, the detected ones by default.
@@ -117,7 +116,7 @@ class NetworkWork:
     def __call__(self, spectrum: Spectrum, start: int = 0) -> dict[str, np.ndarray]:
         return {
             "probability": probabilities(
-                spectrum, _loaded(self.model), window_ev=self.window_ev, shift_ev=self.shift_ev
+                spectrum, load_model(self.model), window_ev=self.window_ev, shift_ev=self.shift_ev
             )
         }
 
@@ -161,49 +160,43 @@ def map_elements(
         image = open_image(pooled(image, pool))
     if client is not None and out is None:
         raise ValueError("a client needs out=..., the file that the results go to")
-    window, notes = map_window(image, window_ev, shift_ev)
+    seen = image.read(0, 1) if window_ev is not None else image.sum()
+    window, notes = map_window(seen.shift(shift_ev), window_ev)
     loaded = model if isinstance(model, Model) else load_model(str(model))
     about = {
-        "present_threshold": loaded.present_threshold,
+        "threshold": loaded.present_threshold,
         "absent_threshold": loaded.absent_threshold,
         "window_ev": window,
         "model": loaded.name,
         "title": image.title,
         "warnings": notes,
-        "elements": ELEMENTS,
-        "shift_ev": shift_ev,
-        "pool": pool,
     }
     if out is not None:
         if isinstance(model, Model):
             raise ValueError("a loaded model cannot be sent; give its name or path with out=...")
         work = NetworkWork(str(model), window, shift_ev)
-        stream(image, work, out, attributes=about, client=client, progress=progress)
+        attributes = _attributes(about) | {"shift_ev": shift_ev, "pool": pool}
+        stream(image, work, out, attributes=attributes, client=client, progress=progress)
         return load_maps(out)
     pieces = [
         probabilities(image.read(*piece), loaded, window_ev=window, shift_ev=shift_ev)
         for piece in image.pieces()
     ]
-    return ElementMaps(
-        probability=np.concatenate(pieces).reshape(*image.map_shape, len(ELEMENTS)),
-        threshold=loaded.present_threshold,
-        absent_threshold=loaded.absent_threshold,
-        window_ev=window,
-        model=loaded.name,
-        title=image.title,
-        warnings=notes,
-    )
+    return ElementMaps(np.concatenate(pieces).reshape(*image.map_shape, len(ELEMENTS)), **about)
 
 
 def map_window(
-    image: SpectrumImage, window_ev: tuple[float, float] | None, shift_ev: float = 0.0
+    total: Spectrum, window_ev: tuple[float, float] | None
 ) -> tuple[tuple[float, float], tuple[str, ...]]:
-    """Energies of an image to use, after the shift, and notes on what was cut off."""
+    """Energies of an image to use, and notes on what was cut off.
+
+    The usable part of ``total``, the sum of the image, unless a window is given, which must lie on
+    its axis.
+    """
     if window_ev is not None:
         low, high = map(float, window_ev)
-        image.read(0, 1).shift(shift_ev).crop(low, high)
+        total.crop(low, high)
         return (low, high), ()
-    total = image.sum().shift(shift_ev)
     usable = usable_window(total)
     return (usable.lo_ev, usable.hi_ev), (*total.warnings, *usable.reasons)
 
@@ -295,18 +288,9 @@ def map_signal(values: np.ndarray, title: str, *, element: str, **about: Any):
     return signal
 
 
-def _attributes(maps: ElementMaps) -> dict[str, Any]:
-    return {
-        "present_threshold": maps.threshold,
-        "absent_threshold": maps.absent_threshold,
-        "window_ev": json.dumps(maps.window_ev),
-        "model": maps.model,
-        "title": maps.title,
-        "warnings": json.dumps(maps.warnings),
-        "elements": json.dumps(ELEMENTS),
-    }
-
-
-@lru_cache(maxsize=2)
-def _loaded(model: str) -> Model:
-    return load_model(model)
+def _attributes(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says besides the probabilities: the fields of `ElementMaps`."""
+    lists = {name: json.dumps(about[name]) for name in ("window_ev", "warnings")}
+    numbers = {"present_threshold": about["threshold"], "elements": json.dumps(ELEMENTS)}
+    plain = {name: about[name] for name in ("absent_threshold", "model", "title")}
+    return plain | lists | numbers

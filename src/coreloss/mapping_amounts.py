@@ -22,7 +22,7 @@ from coreloss.quantify import Plan, apply_plan, make_plan, sample_rows
 from coreloss.quantify_low_loss import LowLoss, measured_low_loss
 from coreloss.quantify_model import quantifiable
 from coreloss.spectra_data import Spectrum
-from coreloss.spectra_image import SpectrumImage, open_image
+from coreloss.spectra_image import SpectrumImage, open_image, reopened
 
 FEW = 3
 """Spectra up to which their sum is identified, not each of them."""
@@ -123,7 +123,7 @@ class AmountsWork:
         stop = start + len(spectrum)
         low_loss = self.low_loss
         if isinstance(low_loss, tuple):
-            part = open_image(low_loss[0], signal=low_loss[1]).read(start, stop)
+            part = reopened(low_loss).read(start, stop)
             low_loss = measured_low_loss(part, exposure_ratio=self.exposure_ratio)
         elif low_loss is not None:
             low_loss = low_loss[start:stop]
@@ -173,7 +173,8 @@ def quantify_image(
     image = open_image(data)
     if client is not None and out is None:
         raise ValueError("a client needs out=..., the file that the results go to")
-    window, notes = map_window(image, window_ev, shift_ev)
+    total = image.sum().shift(shift_ev)
+    window, notes = map_window(total, window_ev)
     names = (
         found_elements(image, window_ev=window, shift_ev=shift_ev, model=model)
         if elements == "auto"
@@ -187,8 +188,7 @@ def quantify_image(
         )
     source = None if low_loss is None else open_image(low_loss)
     scattering, sampled = _scattering(source, image, exposure_ratio)
-    rows = sample_rows(len(image))
-    total, sample = image.sum().shift(shift_ev), image.sample(rows).shift(shift_ev)
+    sample = image.sample(sample_rows(len(image))).shift(shift_ev)
     plan = make_plan(total.crop(*window), sample, elements=usable, low_loss=sampled, **options)
     whole = apply_plan(plan, total)
     shares = zip(whole.fraction[0].tolist(), whole.fraction_error[0].tolist(), strict=True)
@@ -269,4 +269,4 @@ def _scattering(
     sampled = measured_low_loss(
         source.sample(sample_rows(len(image))), exposure_ratio=exposure_ratio
     )
-    return (source.source or None), sampled
+    return source.source, sampled

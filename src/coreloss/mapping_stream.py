@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ import h5py
 import numpy as np
 
 from coreloss.files import source_commit
+from coreloss.progress import told
 from coreloss.spectra_data import Spectrum
-from coreloss.spectra_image import PIECE, SpectrumImage, open_image
+from coreloss.spectra_image import PIECE, SpectrumImage, reopened
 
 Work = Callable[[Spectrum, int], Mapping[str, np.ndarray]]
 """From spectra and the number of the first of them to arrays with one row per spectrum."""
@@ -63,7 +63,9 @@ def stream(
     with _opened(part, key, len(pieces)) as file:
         left = [i for i in range(len(pieces)) if not file["done"][i]]
         results = _here(image, work) if client is None else _on_cluster(image, work, client)
-        for i, result in _told(results([(i, *pieces[i]) for i in left]), len(left), progress):
+        done = results([(i, *pieces[i]) for i in left])
+        every = max(len(left) // REPORTS, 1)
+        for i, result in told(done, "pieces", every, len(left)) if progress else done:
             _write(file, image.map_shape, pieces[i], result)
             file["done"][i] = True
             file.flush()
@@ -142,7 +144,7 @@ def _on_cluster(image: SpectrumImage, work: Work, client: Any):
 
 
 def _there(source: tuple[str, int | str | None], work: Work, start: int, stop: int):
-    return work(open_image(source[0], signal=source[1]).read(start, stop), start)
+    return work(reopened(source).read(start, stop), start)
 
 
 def _write(file: h5py.File, map_shape: tuple[int, ...], piece: tuple[int, int], result) -> None:
@@ -159,16 +161,3 @@ def _write(file: h5py.File, map_shape: tuple[int, ...], piece: tuple[int, int], 
                 fillvalue=np.nan if values.dtype.kind == "f" else None,
             )
         file[name][first:last] = values.reshape(shape)
-
-
-def _told(results, n: int, progress: bool):
-    """The results, with a bar on a terminal and plain lines elsewhere."""
-    if progress and sys.stderr.isatty():
-        from tqdm import tqdm
-
-        yield from tqdm(results, total=n, unit=" pieces")
-        return
-    for i, result in enumerate(results, 1):
-        yield result
-        if progress and (i == n or i % max(n // REPORTS, 1) == 0):
-            print(f"{i} of {n} pieces", file=sys.stderr)

@@ -4,8 +4,7 @@
 
 with all b, a, c >= 0: a non-negative family of power laws (W. Van den Broek, D. Jannis and J.
 Verbeeck, Ultramicroscopy 254 (2023) 113830), the cross-sections sigma_e of all shells of an
-element, and its near-edge structure n_e, whose form is taken from the sum of all
-spectra.
+element, and its near-edge structure n_e, whose form is taken from the data (`quantify_near_edge`).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import torch
 from scipy.fft import next_fast_len
 
 from coreloss.axis import N_CHANNELS
-from coreloss.cross_section_bank import CrossSectionBank, bank_of
+from coreloss.cross_section_bank import bank_of
 from coreloss.edges import ELEMENT_INDEX, MARGIN_AFTER_EV, EdgeShell, edge_shells
 from coreloss.quantify_low_loss import FIRST_EV, LAST_EV, LowLoss
 
@@ -101,7 +100,6 @@ def edge_model(
     *,
     beam: tuple[float, float, float],
     shifts_ev: Mapping[str, float] | None = None,
-    gos_table: str = "builtin",
     exponents: Sequence[float] = EXPONENTS,
     outer_elements: Sequence[str] | None = None,
 ) -> EdgeModel:
@@ -130,7 +128,7 @@ def edge_model(
             f"{', '.join(empty)}: no edge between {first} and {last} eV to quantify; leave the"
             " element out or widen the window"
         )
-    rows = _cross_sections(bank_of(gos_table), beam)
+    rows = bank_of("builtin").cross_sections(beam).double()
     sharp = torch.stack(
         [moved(rows[shells].sum(0), shifts[e]) for e, shells in zip(elements, parts, strict=True)]
     )
@@ -166,13 +164,8 @@ def moved(values: torch.Tensor, shift_ev: float) -> torch.Tensor:
     return torch.from_numpy(there)
 
 
-def _cross_sections(bank: CrossSectionBank, beam: tuple[float, float, float]) -> torch.Tensor:
-    coefficients = bank.coefficients(*(torch.tensor([float(x)]) for x in beam))[0]
-    return (coefficients[..., None] * bank.rows).sum(1).clamp(min=0).double()
-
-
 def _shells_in(element: str, window_ev: tuple[float, float], shift_ev: float) -> list[int]:
-    """Shells that begin in the window; none if no identifying one has enough of it behind it."""
+    """Shells that begin in the window; none if none of them has enough of it behind it."""
     lo, hi = (limit - shift_ev for limit in window_ev)
     inside = _shells_between(element, (lo, hi))
     reach = [edge_shells()[k].onset_ev + MARGIN_AFTER_EV <= hi for k in inside]

@@ -42,8 +42,7 @@ def nonnegative(gram: torch.Tensor, rhs: torch.Tensor) -> torch.Tensor:
             f"normal matrices {tuple(gram.shape)} and right-hand sides {tuple(rhs.shape)} do not"
             " fit; allowed: (batch, k, k) and (batch, k)"
         )
-    norm = gram.diagonal(dim1=1, dim2=2).clamp(min=1e-300).sqrt()
-    gram = gram / norm[:, :, None] / norm[:, None, :]
+    gram, norm = unit_diagonal(gram)
     gram = gram + _RIDGE * torch.eye(rhs.shape[1], dtype=gram.dtype)
     rhs = rhs / norm
     x, left = _pivoted(gram, rhs)
@@ -91,10 +90,16 @@ def _active_set(gram: torch.Tensor, rhs: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(nnls(matrix.numpy(), data.numpy())[0])
 
 
+def unit_diagonal(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Normal matrices (batch, k, k) of columns of norm 1, and the norms (batch, k)."""
+    norm = gram.diagonal(dim1=1, dim2=2).clamp(min=1e-300).sqrt()
+    return gram / norm[:, :, None] / norm[:, None, :], norm
+
+
 def solve_free(gram: torch.Tensor, rhs: torch.Tensor, free: torch.Tensor) -> torch.Tensor:
     """Least squares over the ``free`` (batch, k) variables, the others are 0."""
     x = torch.linalg.solve(restricted(gram, free), rhs * free)
-    return x * free
+    return torch.where(free, x, 0.0)
 
 
 def restricted(gram: torch.Tensor, free: torch.Tensor) -> torch.Tensor:

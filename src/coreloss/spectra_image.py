@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from coreloss.spectra_data import Spectrum
-from coreloss.spectra_io import READERS, finish, layout, lazy_signal, read_spectrum
+from coreloss.spectra_io import INSTRUMENT, READERS, finish, layout, lazy_signal, read_spectrum
 from coreloss.spectra_signal import as_spectrum, signal_dictionary
 
 LAZY_READERS = ("hspy", "digitalmicrograph", "emd")
@@ -116,9 +116,15 @@ def open_image(data: Any, *, signal: int | str | None = None) -> SpectrumImage:
     return _of_spectrum(as_spectrum(data), None)
 
 
+@lru_cache(maxsize=4)
+def reopened(source: tuple[str, int | str | None]) -> SpectrumImage:
+    """The image of a ``source``, opened once in a process for all of its pieces."""
+    return open_image(source[0], signal=source[1])
+
+
 def _of_spectrum(spectrum: Spectrum, source: tuple[str, int | str | None] | None) -> SpectrumImage:
-    names = ("beam_energy_kev", "convergence_mrad", "collection_mrad", "title", "map_shape")
-    details = {name: getattr(spectrum, name) for name in (*names, "metadata")}
+    names = (*INSTRUMENT, "title", "map_shape", "metadata")
+    details = {name: getattr(spectrum, name) for name in names}
     return SpectrumImage(spectrum.counts, spectrum.energy_ev, details, spectrum.warnings, source)
 
 

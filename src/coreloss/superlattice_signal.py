@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,9 +23,7 @@ from coreloss.scattering import (
     power_law,
 )
 from coreloss.settings import SimulationSettings
-
-if TYPE_CHECKING:
-    from coreloss.superlattice import Superlattice
+from coreloss.superlattice_settings import Superlattice
 
 NM2_PER_BARN = 1e-10
 CHUNK = 512
@@ -97,7 +94,7 @@ def sources_of(
     """
     s = settings
     beam = (s.beam_energy_kev, s.convergence_mrad, s.collection_mrad)
-    rows = sharp_cross_sections(beam)
+    rows = bank_of("builtin").cross_sections(beam).double()
     spectra = [
         near_edge_spectrum(e, rows, s, shift_ev=shifts_ev[e], seed=seed, formula=formula)
         for e, formula in pairs
@@ -122,13 +119,6 @@ def sources_of(
         reference_ev=onset_ev,
         background_per_nm=float(_height(rows[number], onset_ev)) * reference_density / s.jump_ratio,
     )
-
-
-def sharp_cross_sections(beam: tuple[float, float, float]) -> torch.Tensor:
-    """dsigma/dE of all shells in barn/eV, (shells, BANK_CHANNELS), beam in keV, mrad, mrad."""
-    bank = bank_of("builtin")
-    coefficients = bank.coefficients(*(torch.tensor([float(x)]) for x in beam))[0]
-    return torch.einsum("sr,sre->se", coefficients, bank.rows).clamp(min=0).double()
 
 
 def near_edge_spectrum(
