@@ -100,7 +100,8 @@ def exspy_model(task: Task):
     from hyperspy.components1d import PowerLaw
 
     signal = _exspy_signal(EELSSpectrum, task.counts, task.energy_ev[0])
-    low = _exspy_signal(EELSSpectrum, task.low_loss.probability.numpy(), float(FIRST_EV))
+    loss = np.repeat(task.low_loss.probability.numpy(), len(task.counts), 0)  # one for each pixel
+    low = _exspy_signal(EELSSpectrum, loss, float(FIRST_EV))
     signal.set_microscope_parameters(*task.plan.beam)
     model = signal.create_model(low_loss=low, auto_background=False, auto_add_edges=False)
     power = PowerLaw(A=1.0)

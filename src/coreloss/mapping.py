@@ -23,8 +23,9 @@ from coreloss.spectra_data import Spectrum
 from coreloss.spectra_image import open_image
 from coreloss.spectra_signal import MISSING
 from coreloss.spectra_window import usable_window, without_faults
+from coreloss.threads import at_once
 
-BATCH = 288
+BATCH = 144
 """Spectra that are resampled together: few enough for the cache."""
 
 
@@ -211,13 +212,14 @@ def probabilities(
     """Probabilities (m, 80) float32 of each spectrum, NaN where not observable."""
     used = spectrum.shift(shift_ev) if shift_ev else spectrum
     used = used.crop(*window_ev).mended()
-    parts = []
-    for start in range(0, len(used), BATCH):
+
+    def batch(start: int) -> np.ndarray:
         few = replace(used, counts=used.counts[start : start + BATCH], map_shape=())
         inputs = preprocess(without_faults(few).counts, used.energy_ev)
         seen = observable(inputs)
-        parts.append(np.where(seen, model.probability(inputs), np.nan).astype(np.float32))
-    return np.concatenate(parts)
+        return np.where(seen, model.probability(inputs), np.nan).astype(np.float32)
+
+    return np.concatenate(at_once(batch, range(0, len(used), BATCH)))
 
 
 def pooled(data: Any, size: int) -> Spectrum:

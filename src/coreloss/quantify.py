@@ -17,6 +17,7 @@ from coreloss.quantify_fit import BARN_PER_NM2, counts_of, fit, slices
 from coreloss.quantify_low_loss import LowLoss, measured_low_loss
 from coreloss.quantify_plan import Plan, channel_noise, counts_inside, make_plan, sample_rows
 from coreloss.spectra_data import Spectrum
+from coreloss.threads import at_once
 
 __all__ = [
     "BARN_PER_NM2",
@@ -123,14 +124,16 @@ def apply_plan(plan: Plan, data: Spectrum, *, low_loss: LowLoss | None = None) -
             " each"
         )
     common = plan.model.columns(scattering) if len(scattering) == 1 else None
-    parts = []
-    for rows in slices(len(data)):
+
+    def part(rows: slice) -> tuple[torch.Tensor, ...]:
         counts = counts_inside(
             plan.window_ev, replace(data, counts=data.counts[rows], map_shape=())
         )
         columns = plan.model.columns(scattering[rows]) if common is None else common
         electrons = None if scattering.electrons is None else scattering[rows].electrons
-        parts.append(fit(plan.model, plan.noise, torch.from_numpy(counts), columns, electrons))
+        return fit(plan.model, plan.noise, torch.from_numpy(counts), columns, electrons)
+
+    parts = at_once(part, slices(len(data)))
     amount, covariance, goodness, coefficients = (
         torch.cat(x).numpy() for x in zip(*parts, strict=True)
     )

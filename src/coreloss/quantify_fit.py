@@ -9,7 +9,7 @@ from coreloss.quantify_model import EdgeModel
 from coreloss.quantify_nnls import nonnegative, restricted, unit_diagonal
 
 BARN_PER_NM2 = 1e10
-CHUNK = 512
+CHUNK = 128
 """Pixels that are fitted together: enough to be fast, few enough for the cache."""
 SMOOTH = 9
 """Channels over which counts are averaged where their noise must not matter."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.optimize import lsq_linear
+from scipy.linalg import solve_triangular
+from scipy.optimize import nnls
 
 from coreloss.cross_section_bank import BANK_CHANNELS
 from coreloss.quantify_low_loss import LowLoss
@@ -228,9 +229,10 @@ def _fit_hats(
     usual = USUAL_STRUCTURE * counts[np.clip(centre, 0, len(counts) - 1)]
     penalty = np.zeros((len(hats), len(norm)))
     penalty[:, fixed:] = np.diag(1 / (usual * norm[fixed:]))
-    fit = lsq_linear(
-        np.concatenate([weighted / norm, penalty]),
-        np.concatenate([counts * weight, np.zeros(len(hats))]),
-        bounds=(np.where(np.arange(len(norm)) < fixed, 0.0, -np.inf), np.inf),
-    )
-    return fit.x / norm, columns
+    matrix = np.concatenate([weighted / norm, penalty])
+    data = np.concatenate([counts * weight, np.zeros(len(hats))])
+    bound, free = matrix[:, :fixed], matrix[:, fixed:]
+    basis, triangle = np.linalg.qr(free)
+    amounts, _ = nnls(bound - basis @ (basis.T @ bound), data - basis @ (basis.T @ data))
+    heights = solve_triangular(triangle, basis.T @ (data - bound @ amounts))
+    return np.concatenate([amounts, heights]) / norm, columns

@@ -7,18 +7,15 @@ from scipy.optimize import nnls
 
 _TOLERANCE = 1e-10  # of a gradient, relative to the largest right-hand side
 _RIDGE = 1e-13  # of a diagonal of ones: equal columns share what one of them would have
-_ROUNDING = 1e-12  # of the largest of the variables
-_FULL_EXCHANGES = 3
-_MAX_STEPS = 25
+_MAX_STEPS = 60
 
 
 def nonnegative(gram: torch.Tensor, rhs: torch.Tensor) -> torch.Tensor:
     """Minimise ``x' G x / 2 - b' x`` over x >= 0 for each of many problems.
 
-    Block principal pivoting (J. Kim and H. Park, SIAM J. Sci. Comput. 33 (2011) 3261): all
-    variables of the wrong sign change sides at once; after three rounds without progress only the
-    last of them does. The few problems that are still open then, with columns so alike that this
-    takes ages, are left to the active-set method of scipy.
+    The active-set method of C. L. Lawson and R. J. Hanson (Solving Least Squares Problems, SIAM
+    1995, chapter 23), a step for all problems at a time, from the solution of their mean on. A
+    problem that rounding keeps open, with columns that are almost alike, is left to that of scipy.
 
     Parameters
     ----------
@@ -45,45 +42,41 @@ def nonnegative(gram: torch.Tensor, rhs: torch.Tensor) -> torch.Tensor:
     gram, norm = unit_diagonal(gram)
     gram = gram + _RIDGE * torch.eye(rhs.shape[1], dtype=gram.dtype)
     rhs = rhs / norm
-    x, left = _pivoted(gram, rhs)
+    x, left = _together(gram, rhs)
     for row in left.tolist():
-        x[row] = _active_set(gram[row], rhs[row])
+        x[row] = _alone(gram[row], rhs[row])
     return x / norm
 
 
-def _pivoted(gram: torch.Tensor, rhs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _together(gram: torch.Tensor, rhs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Solutions (n, k), and which of the problems have none yet."""
-    n, k = rhs.shape
-    result = torch.zeros_like(rhs)
-    free = gram.diagonal(dim1=1, dim2=2) > 0.5
-    fewest = torch.full((n,), k + 1)
-    tries = torch.full((n,), _FULL_EXCHANGES)
-    open_ones = torch.arange(n)
-    order = torch.arange(k)
-    tolerance = _TOLERANCE * rhs.abs().amax(1, keepdim=True)
+    result, open_ones = torch.zeros_like(rhs), torch.arange(len(rhs))
+    tolerance = _TOLERANCE * rhs.abs().amax(1)
+    x = _alone(gram.mean(0), rhs.mean(0)).repeat(len(rhs), 1)
+    free = x > 0
     for _ in range(_MAX_STEPS):
-        g, b, f = gram[open_ones], rhs[open_ones], free[open_ones]
-        x = solve_free(g, b, f)
-        slope = torch.einsum("bij,bj->bi", g, x) - b
-        wrong = (f & (x < -_ROUNDING * x.abs().amax(1, keepdim=True))) | (
-            ~f & (slope < -tolerance[open_ones])
+        target = solve_free(gram, rhs, free)
+        negative = free & (target <= 0)
+        reach = torch.where(negative, x / (x - target), torch.inf)
+        step = reach.amin(1, keepdim=True).clamp(max=1.0)  # to where the first one becomes 0
+        free = free & ~(negative & (reach <= step))
+        x = torch.where(free, x + step * (target - x), 0.0)
+        gain = rhs - torch.einsum("bij,bj->bi", gram, x)
+        most, which = torch.where(free, -torch.inf, gain).max(1)
+        arrived = ~negative.any(1)
+        done = arrived & (most <= tolerance)
+        more = arrived & ~done
+        free[more, which[more]] = True
+        result[open_ones[done]] = x[done]
+        open_ones, gram, rhs, x, free, tolerance = (
+            t[~done] for t in (open_ones, gram, rhs, x, free, tolerance)
         )
-        count = wrong.sum(1)
-        done = count == 0
-        result[open_ones[done]] = x[done].clamp(min=0)
-        better = count < fewest[open_ones]
-        fewest[open_ones[better]] = count[better]
-        tries[open_ones] = torch.where(better, _FULL_EXCHANGES, tries[open_ones] - 1)
-        last = (wrong * order).amax(1, keepdim=True) == order
-        change = torch.where((tries[open_ones] >= 0)[:, None], wrong, wrong & last)
-        free[open_ones] = f ^ change
-        open_ones = open_ones[~done]
         if not len(open_ones):
             break
     return result, open_ones
 
 
-def _active_set(gram: torch.Tensor, rhs: torch.Tensor) -> torch.Tensor:
+def _alone(gram: torch.Tensor, rhs: torch.Tensor) -> torch.Tensor:
     value, vector = torch.linalg.eigh(gram)
     root = value.clamp(min=_RIDGE).sqrt()
     matrix, data = root[:, None] * vector.T, (vector.T @ rhs) / root

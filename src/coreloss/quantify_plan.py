@@ -30,6 +30,7 @@ from coreloss.quantify_nnls import nonnegative
 from coreloss.spectra import resample
 from coreloss.spectra_data import Spectrum
 from coreloss.spectra_io import INSTRUMENT
+from coreloss.threads import at_once
 
 THICKNESSES_MFP = tuple(np.round(np.arange(0.0, 1.61, 0.2), 1))
 """Thicknesses that are tried where no low loss was measured."""
@@ -220,17 +221,11 @@ def _with_structure(plan: Plan, counts: np.ndarray, single: np.ndarray, low_loss
 
 
 def _amounts(plan: Plan, counts: np.ndarray, low_loss: LowLoss) -> np.ndarray:
-    return np.concatenate(
-        [
-            fit(
-                plan.model,
-                plan.noise,
-                torch.from_numpy(counts[rows]),
-                plan.model.columns(low_loss[rows]),
-            )[0]
-            for rows in slices(len(counts))
-        ]
-    )
+    def part(rows: slice) -> np.ndarray:
+        columns = plan.model.columns(low_loss[rows])
+        return fit(plan.model, plan.noise, torch.from_numpy(counts[rows]), columns)[0].numpy()
+
+    return np.concatenate(at_once(part, slices(len(counts))))
 
 
 def _estimated(model: EdgeModel, counts: np.ndarray, fine_structure: str) -> LowLoss:
