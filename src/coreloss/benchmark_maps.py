@@ -113,7 +113,7 @@ def amount_ratios(image: SuperlatticeImage, amounts: AmountMaps) -> dict[str, fl
     return found
 
 
-def speeds(*, n_peers: int = 24, repeats: int = 3, seed: int = 0) -> dict[str, Any]:
+def speeds(*, n_peers: int = 64, repeats: int = 3, seed: int = 0) -> dict[str, Any]:
     """Seconds for 7826 spectra: network, fit, and the common model beside the peers.
 
     The peers fit the first ``n_peers`` pixels; their times are scaled.

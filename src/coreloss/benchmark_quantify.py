@@ -185,7 +185,7 @@ def pyeelsmodel_fitter(task: Task):
     loss = task.low_loss.probability[0].numpy()
     low = em.Spectrum(em.Spectrumshape(1.0, float(FIRST_EV), len(loss)), data=loss)
     model = em.Model(single, [*parts, em.MscatterFFT(single, low)])
-    return em.LinearFitter(spectra, model, method="ols"), 1
+    return em.LinearFitter(spectra, model, method="nnls"), 1
 
 
 def _exspy_signal(kind, values: np.ndarray, first_ev: float):
