@@ -15,8 +15,8 @@ PACKAGE = ROOT / "src" / "coreloss"
 # The one list of modules, in the order of the data flow: a module imports from those before it.
 # A module `name_part` ranks with `name`; modules of one rank may import each other.
 ORDER = (
-    "files", "progress", "threads", "axis", "settings", "sampling", "kinematics", "edges", "formulas",
-    "materials",
+    "files", "progress", "threads", "axis", "settings", "sampling", "kinematics", "edges",
+    "formulas", "materials",
     "compounds", "radial", "atom", "oscillator", "gosh", "photoabsorption", "white_lines", "gos",
     "cross_section", "scattering", "near_edge", "detector", "simulate", "spectra", "superlattice",
     "benchmark_file",

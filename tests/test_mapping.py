@@ -1,13 +1,15 @@
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
+from coreloss.identify import load_model
 from coreloss.mapping import (
     NetworkWork,
-    confirmed,
+    around_clusters,
     load_maps,
     map_elements,
     pooled,
@@ -145,10 +147,14 @@ def test_pooled_neighbours_are_summed():
         pooled(image, 2)
 
 
-def test_called_elements_are_confirmed_by_their_sum(sample, maps):
-    found = confirmed(sample.core_loss, maps, ("La", "Sn"))
-    assert found["La"] > 0.9
-    assert found["Sn"] < 0.5
+def test_what_only_noise_calls_is_not_called_in_the_sum_around_it(sample, maps):
+    false = maps.probability.copy()
+    false[1:3, 5:7, ELEMENT_INDEX["Co"]] = 0.95  # a cluster large enough to be detected
+    false = replace(maps, probability=false, around={})
+    assert "Co" in false.present()
+    around = around_clusters(open_image(sample.core_loss), false, load_model())
+    assert around["Co"] < 0.5 < around["La"]
+    assert set(replace(false, around=around).present()) == set(maps.present())
 
 
 def test_signals_carry_the_element(maps):

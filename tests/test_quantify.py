@@ -198,6 +198,17 @@ def test_without_low_loss_amounts_are_relative_and_the_thickness_is_a_guess():
     assert ratio[0] == pytest.approx(expected, rel=0.15)
 
 
+@pytest.mark.parametrize("thickness", [0.2, 0.6, 1.0])
+def test_errors_hold_what_an_estimated_thickness_is_off_by(thickness):
+    truth = sample(60, thickness=thickness, seed=4)
+    total, options = truth.core.sum(), {"elements": ELEMENTS, "fine_structure": "none"}
+    expected = truth.amount[:, 1].sum() / truth.amount[:, 0].sum()
+    known = quantify(total, low_loss=truth.low.sum(), **options)
+    ratio, error = quantify(total, **options).ratio("O", "Ti")
+    assert error[0] > 1.5 * known.ratio("O", "Ti")[1][0]
+    assert abs(ratio[0] - expected) < 2 * error[0]
+
+
 def test_the_model_can_be_drawn():
     truth = sample(3, noise=False)
     found = at_rest(truth)

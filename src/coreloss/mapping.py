@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,24 @@ from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.files import replacing
 from coreloss.identify import DEFAULT_MODEL, load_model
 from coreloss.identify_model import Model
-from coreloss.mapping_rules import FALSE_PIXELS, Detection, consistent, controlled
+from coreloss.mapping_rules import (
+    FALSE_PIXELS,
+    Detection,
+    around_largest,
+    consistent,
+    controlled,
+)
 from coreloss.mapping_stream import stream
 from coreloss.spectra import observable, preprocess
 from coreloss.spectra_data import Spectrum
-from coreloss.spectra_image import open_image
+from coreloss.spectra_image import SpectrumImage, open_image
 from coreloss.spectra_signal import MISSING
 from coreloss.spectra_window import usable_window, without_faults
 from coreloss.threads import at_once
 
 BATCH = 144
 """Spectra that are resampled together: few enough for the cache."""
+MOST_SUMMED = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +41,7 @@ class ElementMaps:
     """Probabilities of all elements in every pixel.
 
     probability (*map_shape, 80) float32 : NaN where an element has no edge in the window
+    around : probability of detected elements in the sum around their largest cluster
     """
 
     probability: np.ndarray
@@ -43,6 +51,7 @@ class ElementMaps:
     model: str
     title: str = ""
     warnings: tuple[str, ...] = ()
+    around: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def map_shape(self) -> tuple[int, ...]:
@@ -70,7 +79,7 @@ class ElementMaps:
 
     def detections(self, **options: float) -> tuple[Detection, ...]:
         """What hangs together in space, see `mapping_rules.consistent`."""
-        return consistent(self.decision, observable=self.observable, **options)
+        return consistent(self.decision, observable=self.observable, around=self.around, **options)
 
     def present(self, **options: float) -> tuple[str, ...]:
         """Elements that the image contains, by falling share of the pixels."""
@@ -171,6 +180,7 @@ def map_elements(
         "model": loaded.name,
         "title": image.title,
         "warnings": notes,
+        "around": {},
     }
     if out is not None:
         if isinstance(model, Model):
@@ -178,12 +188,17 @@ def map_elements(
         work = NetworkWork(str(model), window, shift_ev)
         attributes = _attributes(about) | {"shift_ev": shift_ev, "pool": pool}
         stream(image, work, out, attributes=attributes, client=client, progress=progress)
-        return load_maps(out)
+        found = load_maps(out)
+        found = replace(found, around=around_clusters(image, found, loaded, shift_ev=shift_ev))
+        with h5py.File(out, "r+") as file:
+            file.attrs["around"] = json.dumps(found.around)
+        return found
     pieces = [
         probabilities(image.read(*piece), loaded, window_ev=window, shift_ev=shift_ev)
         for piece in image.pieces()
     ]
-    return ElementMaps(np.concatenate(pieces).reshape(*image.map_shape, len(ELEMENTS)), **about)
+    found = ElementMaps(np.concatenate(pieces).reshape(*image.map_shape, len(ELEMENTS)), **about)
+    return replace(found, around=around_clusters(image, found, loaded, shift_ev=shift_ev))
 
 
 def map_window(
@@ -237,26 +252,21 @@ def pooled(data: Any, size: int) -> Spectrum:
     return replace(whole, counts=summed.reshape(len(image), -1), map_shape=image.map_shape)
 
 
-def confirmed(
-    data: Any, maps: ElementMaps, elements: Sequence[str], *, model=DEFAULT_MODEL, shift_ev=0.0
+def around_clusters(
+    image: SpectrumImage, maps: ElementMaps, model: Model, *, shift_ev: float = 0.0
 ) -> dict[str, float]:
-    """Probability of each element in the sum of the spectra of the pixels where it is called.
+    """Probability of each detected element in the sum of the spectra around its largest cluster.
 
-    At so many counts, what was called by noise is not called any more; what the network takes one
-    element for another by, stays.
+    Of up to `MOST_SUMMED` of them, evenly spread.
     """
-    image = open_image(data)
-    loaded = model if isinstance(model, Model) else load_model(str(model))
-    calls = maps.decision.reshape(len(image), -1)
     found = {}
-    for element in elements:
-        rows = np.flatnonzero(calls[:, ELEMENT_INDEX[element]])
-        if not len(rows):
-            found[element] = 0.0
-            continue
+    for element in maps.present():
+        k = ELEMENT_INDEX[element]
+        rows = np.flatnonzero(around_largest(maps.decision[..., k]))
+        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_SUMMED)).astype(int)]
         total = image.sample(rows).sum()
-        p = probabilities(total, loaded, window_ev=maps.window_ev, shift_ev=shift_ev)
-        found[element] = float(np.nan_to_num(p[0, ELEMENT_INDEX[element]]))
+        p = probabilities(total, model, window_ev=maps.window_ev, shift_ev=shift_ev)
+        found[element] = round(float(np.nan_to_num(p[0, k])), 4)
     return found
 
 
@@ -271,6 +281,7 @@ def load_maps(path: str | Path) -> ElementMaps:
                 absent_threshold=float(file.attrs["absent_threshold"]),
                 window_ev=tuple(json.loads(file.attrs["window_ev"])),
                 warnings=tuple(json.loads(file.attrs["warnings"])),
+                around=json.loads(file.attrs["around"]),
                 **about,
             )
     except (OSError, KeyError) as error:
@@ -292,7 +303,7 @@ def map_signal(values: np.ndarray, title: str, *, element: str, **about: Any):
 
 def _attributes(about: Mapping[str, Any]) -> dict[str, Any]:
     """What a file says besides the probabilities: the fields of `ElementMaps`."""
-    lists = {name: json.dumps(about[name]) for name in ("window_ev", "warnings")}
+    lists = {name: json.dumps(about[name]) for name in ("window_ev", "warnings", "around")}
     numbers = {"present_threshold": about["threshold"], "elements": json.dumps(ELEMENTS)}
     plain = {name: about[name] for name in ("absent_threshold", "model", "title")}
     return plain | lists | numbers

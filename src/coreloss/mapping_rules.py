@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import label
+from scipy.ndimage import binary_dilation, label
 
 from coreloss.edges import ELEMENTS
 
@@ -22,6 +22,8 @@ FALSE_PIXELS = 0.05
 """Share of the pixels of a map that are claimed wrongly, expected."""
 LARGEST = 1000
 """Pixels of the largest cluster that is asked of an element, if chance makes smaller ones."""
+AROUND = 0.5
+"""Probability that an element keeps in the sum of the spectra around its largest cluster."""
 POLYPLETS = (1, 4, 20, 110, 638, 3832, 23592, 147941, 940982, 6053180)
 """Fixed clusters of 1, 2, 3 ... pixels that touch at sides or corners, per pixel (OEIS A006770)."""
 
@@ -32,7 +34,9 @@ class Detection:
 
     pixels, share : where it is called; largest : pixels of its largest cluster
     needed : cluster that chance makes in too few images; expected_false : clusters at least as
-    large as ``largest`` that chance would make of so many calls; detected : largest >= needed
+    large as ``largest`` that chance would make of so many calls
+    around : probability in the sum of the spectra around the largest cluster, if it was asked for
+    detected : largest >= needed, and around >= `AROUND`
     """
 
     element: str
@@ -42,6 +46,7 @@ class Detection:
     needed: int
     expected_false: float
     detected: bool
+    around: float | None = None
 
 
 def paper_rule(decision: np.ndarray, *, share: float = PAPER_SHARE) -> tuple[str, ...]:
@@ -56,6 +61,7 @@ def consistent(
     expected_false: float = EXPECTED_FALSE,
     false_alarm_rate: float = FALSE_ALARM_RATE,
     observable: Sequence[bool] | None = None,
+    around: Mapping[str, float] | None = None,
 ) -> tuple[Detection, ...]:
     """Elements whose calls hang together in space as those of chance do not.
 
@@ -65,8 +71,10 @@ def consistent(
     elements together, are fewer than ``expected_false`` in an image. q is the share of its
     isolated calls in the image, at least ``false_alarm_rate``.
 
-    What follows a real layer, such as an element that is always taken for another, hangs together
-    too: see `mapping.confirmed`.
+    Where the true elements make a mistake likely, such as a weak edge taken for its neighbour along
+    an interface, calls hang together by chance more often. The sum of the spectra around the
+    largest cluster has little noise, and was not chosen by it: an element must keep a probability
+    of `AROUND` there, where ``around`` gives it.
 
     ``decision`` (rows, columns, 80) or (n, 80) bool. Elements that are never called are left out;
     the others by falling share.
@@ -91,6 +99,7 @@ def consistent(
         sizes_tried = range(1, min(calls.size, LARGEST) + 1)
         needed = next((s for s in sizes_tried if _by_chance(calls, s, q) <= limit), calls.size)
         largest = int(sizes.max())
+        near = (around or {}).get(element)
         found.append(
             Detection(
                 element=element,
@@ -99,7 +108,8 @@ def consistent(
                 largest=largest,
                 needed=needed,
                 expected_false=_by_chance(calls, largest, q),
-                detected=largest >= needed,
+                detected=largest >= needed and (near is None or near >= AROUND),
+                around=near,
             )
         )
     return tuple(sorted(found, key=lambda d: -d.share))
@@ -113,6 +123,18 @@ def cluster_sizes(calls: np.ndarray) -> np.ndarray:
     """
     numbered, _ = label(calls, np.ones((3,) * calls.ndim))
     return np.bincount(numbered[calls])[1:]
+
+
+def around_largest(calls: np.ndarray) -> np.ndarray:
+    """The pixels of the largest cluster, and those that touch it, in an image or line of bool.
+
+    >>> around_largest(np.array([1, 0, 0, 1, 1, 0, 0], bool)).astype(int).tolist()
+    [0, 0, 1, 1, 1, 1, 0]
+    """
+    touching = np.ones((3,) * calls.ndim)
+    numbered, _ = label(calls, touching)
+    largest = np.bincount(numbered[calls]).argmax()
+    return binary_dilation(numbered == largest, touching)
 
 
 def expected_clusters(n_pixels: int, size: int, rate: float, *, dimensions: int = 2) -> float:

@@ -40,7 +40,8 @@ class Quantification:
     amount (m, k) : atoms/nm^2 in the beam where the low loss was measured in the same counts;
         relative numbers otherwise, see `absolute`
     covariance (m, k, k) : of the amounts, by Cramer-Rao from the noise of the counts, times the
-        goodness where that exceeds 1; errors of the cross-sections (5 to 20 %) are not in it
+        goodness where that exceeds 1, and from an estimated thickness, if it is; errors of the
+        cross-sections (5 to 20 %) are not in it
     goodness (m,) : chi^2 per degree of freedom, 1 if the model holds
     coefficients (m, columns) : of all columns of the model
     """
@@ -137,10 +138,11 @@ def apply_plan(plan: Plan, data: Spectrum, *, low_loss: LowLoss | None = None) -
     amount, covariance, goodness, coefficients = (
         torch.cat(x).numpy() for x in zip(*parts, strict=True)
     )
+    varied = amount * plan.spread
     return Quantification(
         elements=plan.elements,
         amount=amount,
-        covariance=covariance,
+        covariance=covariance + varied[:, :, None] * varied[:, None, :],
         goodness=goodness,
         coefficients=coefficients,
         plan=plan,

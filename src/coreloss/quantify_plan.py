@@ -41,13 +41,17 @@ PRESENT_SHARES = (0.5, 0.1)
 """What counts as present beside an element that is rich: amounts from the structure of the sum are
 only good enough to tell what there is much of."""
 USUAL_THICKNESS_MFP = 0.3
+ESTIMATE_ERROR_MFP = 0.3
+"""What an estimated thickness is off by, in measured spectra that have a low loss beside them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """All that is common to the pixels of an image.
 
-    ``noise`` : variance of the counts of a channel of 1 eV, constant part and part per count.
+    noise : variance of the counts of a channel of 1 eV, constant part and part per count
+    spread (k,) : relative standard deviation of the amounts, signed, as the thickness varies by
+        what it is uncertain by; 0 where the low loss was measured
     """
 
     model: EdgeModel
@@ -55,6 +59,7 @@ class Plan:
     noise: tuple[float, float]
     beam: tuple[float, float, float]
     fine_structure: str
+    spread: np.ndarray
     warnings: tuple[str, ...] = ()
 
     @property
@@ -133,11 +138,13 @@ def make_plan(
         outer_elements=outer_elements,
     )
     bare = _at_its_place(build, shifts_ev or {}, counts, low_loss)
+    spread = np.zeros(len(bare.elements))
     if low_loss is None:
-        low_loss = _estimated(bare, counts, fine_structure)
+        low_loss, spread = _estimated(bare, counts, fine_structure)
         notes.append(
             f"no low loss: a thickness of {float(low_loss.thickness_mfp):.1f} mean free paths fits"
-            " best; amounts are relative"
+            f" best; amounts are relative, and their errors hold for {ESTIMATE_ERROR_MFP:g} more"
+            " or less"
         )
     single = counts_inside(window, sample)
     plan = Plan(
@@ -146,6 +153,7 @@ def make_plan(
         noise=channel_noise(single),
         beam=tuple(map(float, beam)),
         fine_structure=fine_structure,
+        spread=spread,
         warnings=tuple(notes),
     )
     return plan if fine_structure == "none" else _with_structure(plan, counts, single, low_loss)
@@ -228,21 +236,31 @@ def _amounts(plan: Plan, counts: np.ndarray, low_loss: LowLoss) -> np.ndarray:
     return np.concatenate(at_once(part, slices(len(counts))))
 
 
-def _estimated(model: EdgeModel, counts: np.ndarray, fine_structure: str) -> LowLoss:
-    """The low loss whose thickness fits best."""
+def _estimated(
+    model: EdgeModel, counts: np.ndarray, fine_structure: str
+) -> tuple[LowLoss, np.ndarray]:
+    """The low loss whose thickness fits best, and `Plan.spread`."""
     y = torch.from_numpy(counts)[None]
-    best = (np.inf, None)
+    weight = 1 / y.clamp(min=1e-3 * float(y.abs().max()))
+    misfits, shares = [], []
     for thickness in THICKNESSES_MFP:
         low_loss = estimated_low_loss(float(thickness))
         whole = model
         if fine_structure != "none":
             whole = with_structures(model, structures(model, counts, low_loss), fine_structure)
         columns = whole.columns(low_loss)
-        weight = 1 / y.clamp(min=1e-3 * float(y.abs().max()))
-        gram, rhs = normal_equations(columns, weight, y)
-        rest = y - counts_of(columns, nonnegative(gram, rhs))
-        best = min(best, (float((weight * rest**2).sum()), low_loss), key=lambda pair: pair[0])
-    return best[1]
+        x = nonnegative(*normal_equations(columns, weight, y))
+        misfits.append(float((weight * (y - counts_of(columns, x)) ** 2).sum()))
+        amounts = (whole.amounts() @ x[0]).numpy()
+        shares.append(amounts / max(amounts.sum(), 1e-300))
+    best = THICKNESSES_MFP[int(np.argmin(misfits))]
+    low, high = np.clip(
+        (best - ESTIMATE_ERROR_MFP, best + ESTIMATE_ERROR_MFP), 0, max(THICKNESSES_MFP)
+    )
+    at = np.stack([np.interp((low, best, high), THICKNESSES_MFP, s) for s in np.transpose(shares)])
+    slope = (at[:, 2] - at[:, 0]) / (high - low)
+    spread = ESTIMATE_ERROR_MFP * np.divide(slope, at[:, 1], out=0 * slope, where=at[:, 1] > 0)
+    return estimated_low_loss(float(best)), spread
 
 
 def _on_channels(spectrum: Spectrum) -> tuple[np.ndarray, tuple[float, float]]:

@@ -17,6 +17,7 @@ def detection_table(maps: ElementMaps, name: str) -> Table:
         "largest cluster",
         "needed",
         "chance",
+        "around it",
         "verdict",
         title=f"{name}: {' x '.join(map(str, maps.map_shape))} spectra, {low:g} to {high:g} eV",
         caption="\n".join(maps.warnings) or None,
@@ -28,6 +29,7 @@ def detection_table(maps: ElementMaps, name: str) -> Table:
             str(found.largest),
             str(found.needed),
             f"{found.expected_false:.2g}",
+            "" if found.around is None else f"{found.around:.3f}",
             "present" if found.detected else "by chance",
         )
     return table
