@@ -178,6 +178,14 @@ def test_shifted_edges_are_found():
     assert np.abs(found.amount.sum(0) / truth.amount.sum(0) - 1).max() < 0.04
 
 
+def test_edges_are_not_moved_out_of_the_window():
+    truth = sample(60, noise=False)
+    moved = truth.core.sum().shift(-6.0)
+    found = quantify(moved, elements=(*ELEMENTS, "N"), window_ev=(399.0, 790.0))
+    assert found.plan.model.shifts_ev["O"] == pytest.approx(-6.0, abs=1.5)
+    assert 402 + found.plan.model.shifts_ev["N"] > 399
+
+
 def test_answers_do_not_depend_on_the_other_pixels():
     truth = sample(600)
     low = measured_low_loss(truth.low)

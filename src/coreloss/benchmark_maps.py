@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from coreloss.benchmark_quantify import common_task, exspy_amounts, ours, pyeelsmodel_amounts
-from coreloss.edges import ELEMENT_INDEX
+from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.mapping import ElementMaps, map_elements
 from coreloss.mapping_amounts import AmountMaps, quantify_image
-from coreloss.mapping_rules import paper_rule
+from coreloss.mapping_rules import PAPER_SHARE, paper_rule
 from coreloss.quantify_low_loss import measured_low_loss
+from coreloss.quantify_model import quantifiable
+from coreloss.quantify_near_edge import FINE_STRUCTURE
 from coreloss.spectra_data import Spectrum
 from coreloss.superlattice import Superlattice, SuperlatticeImage, simulate_superlattice
 
@@ -55,7 +57,23 @@ def lattice_rows(settings: Superlattice, *, seed: int = 0) -> list[dict[str, Any
     ]
 
 
-def amounts_of(image: SuperlatticeImage, elements: Sequence[str]) -> AmountMaps:
+def unnamed_rows(settings: Superlattice, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Scores of the fit of every element that has an edge in the window, one row for each mode."""
+    image = simulate_superlattice(settings, seed=seed)
+    window = (float(image.core_loss.energy_ev[0]), float(image.core_loss.energy_ev[-1]))
+    names = tuple(e for e in ELEMENTS if quantifiable(e, window))
+    rows = []
+    for mode in FINE_STRUCTURE:
+        amounts = amounts_of(image, names, fine_structure=mode)
+        calls = {e: (amounts.of(e)[0] > FIT_SIGMA * amounts.of(e)[1]).ravel() for e in names}
+        true = {e: calls[e] for e in image.elements if e in names}
+        shares = {e: float(x.mean()) for e, x in calls.items() if x.mean() >= PAPER_SHARE}
+        about = {"fine_structure": mode, "n_elements": len(names), "n": len(image.core_loss)}
+        rows.append(about | {"called": shares} | pixel_scores(image, true))
+    return rows
+
+
+def amounts_of(image: SuperlatticeImage, elements: Sequence[str], **options: Any) -> AmountMaps:
     """Amounts by the fit with the low loss of every pixel; the stack is known."""
     return quantify_image(
         image.core_loss,
@@ -63,6 +81,7 @@ def amounts_of(image: SuperlatticeImage, elements: Sequence[str]) -> AmountMaps:
         exposure_ratio=image.core_loss.metadata["exposure_ratio"],
         elements=elements,
         outer_elements=image.elements,
+        **options,
     )
 
 

@@ -13,9 +13,8 @@ from coreloss.mapping import map_elements
 from coreloss.mapping_amounts import quantify_image
 from coreloss.quantify import quantify
 from coreloss.quantify_low_loss import LowLoss, measured_low_loss
+from coreloss.quantify_near_edge import FINE_STRUCTURE
 from coreloss.spectra import Spectrum, read_spectrum
-
-MODES = ("free", "equalised", "none")
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,9 @@ def real_row(directory: Path, known: Known) -> dict[str, Any]:
         "ratio": f"{known.elements[1]}:{known.elements[0]}",
         "expected": known.expected,
         "tolerance": known.tolerance,
+        "low_loss": known.low_loss is not None,
     }
-    for mode in MODES:
+    for mode in FINE_STRUCTURE:
         found = quantify(
             core,
             elements=known.elements,

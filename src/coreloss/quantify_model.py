@@ -148,9 +148,9 @@ def edge_model(
     )
 
 
-def quantifiable(element: str, window_ev: tuple[float, float]) -> bool:
-    """Whether an element has an edge in the window with enough of it behind it."""
-    return bool(_shells_in(element, window_ev, 0.0))
+def quantifiable(element: str, window_ev: tuple[float, float], shift_ev: float = 0.0) -> bool:
+    """Whether an element, moved by a shift, has an edge in the window and enough of it behind."""
+    return bool(_shells_in(element, window_ev, shift_ev))
 
 
 def moved(values: torch.Tensor, shift_ev: float) -> torch.Tensor:

@@ -18,7 +18,7 @@ from coreloss.edges import MARGIN_AFTER_EV, MARGIN_BEFORE_EV
 from coreloss.identify import beam_of
 from coreloss.quantify_fit import SMOOTH, counts_of, fit, normal_equations, slices
 from coreloss.quantify_low_loss import LowLoss, estimated_low_loss
-from coreloss.quantify_model import EXPONENTS, EdgeModel, edge_model
+from coreloss.quantify_model import EXPONENTS, EdgeModel, edge_model, quantifiable
 from coreloss.quantify_near_edge import (
     FINE_STRUCTURE,
     found_shifts,
@@ -211,7 +211,10 @@ def _at_its_place(
     guess = estimated_low_loss(USUAL_THICKNESS_MFP) if low_loss is None else low_loss
     found = found_shifts(model, counts, guess)
     usual = float(np.median(list(found.values()))) if found else 0.0
-    return build(shifts_ev={e: given.get(e, found.get(e, usual)) for e in model.elements})
+    moved = {e: found.get(e, usual) for e in model.elements}
+    window = model.first, model.last
+    moved = {e: shift if quantifiable(e, window, shift) else 0.0 for e, shift in moved.items()}
+    return build(shifts_ev=moved | dict(given))
 
 
 def _with_structure(plan: Plan, counts: np.ndarray, single: np.ndarray, low_loss: LowLoss) -> Plan:

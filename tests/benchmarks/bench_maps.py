@@ -1,6 +1,6 @@
 """Maps and amounts: known superlattices, measured spectra, speed beside eXSpy and pyEELSMODEL.
 
-    python tests/benchmarks/bench_maps.py [--only doses thickness wide real speed] [--out FILE]
+    python tests/benchmarks/bench_maps.py [--only doses thickness ...] [--out FILE]
 
 Each part replaces its own entry of the results file. Run the part `speed` on a machine that does
 nothing else.
@@ -61,6 +61,11 @@ def wide() -> list[dict[str, Any]]:
     return bench.lattice_rows(replace(Superlattice.wide(), map_shape=(13, 301)), seed=1)
 
 
+def unnamed() -> list[dict[str, Any]]:
+    """Every element with an edge in the window is fitted."""
+    return bench.unnamed_rows(Superlattice(map_shape=(8, 301)), seed=1)
+
+
 def measured() -> dict[str, Any] | None:
     directory = data_dir()
     if directory is None:
@@ -74,6 +79,7 @@ PARTS = {
     "doses": doses,
     "thickness": thickness,
     "wide": wide,
+    "unnamed": unnamed,
     "real": measured,
     "speed": bench.speeds,
 }
