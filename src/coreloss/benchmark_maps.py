@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import resource
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -165,6 +167,44 @@ def speeds(*, n_peers: int = 64, repeats: int = 3, seed: int = 0) -> dict[str, A
         found[f"{name}_s"] = seconds
         found[f"{name}_ratio"] = seconds / found["common_model_s"]
     return found | {"peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def streamed(*, n_rows: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """A map of ``n_rows`` x 1000 spectra in a file: seconds, and the memory that it took."""
+    settings = Superlattice(map_shape=(10, 1000))
+    tile = simulate_superlattice(settings, seed=seed).core_loss
+    shape = (n_rows, 1000, tile.counts.shape[1])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.hspy"
+        _write_image(path, tile, shape)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        start = time.perf_counter()
+        maps = map_elements(path, out=Path(folder) / "maps.h5", progress=True)
+        return {
+            "n": shape[0] * shape[1],
+            "file_mib": path.stat().st_size / 2**20,
+            "seconds": time.perf_counter() - start,
+            "rss_before_mib": before,
+            "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "result_mib": maps.probability.nbytes / 2**20,
+            "present": sorted(maps.present()),
+        }
+
+
+def _write_image(path: Path, tile: Spectrum, shape: tuple[int, int, int]) -> None:
+    """A file for HyperSpy whose rows repeat those of ``tile``, written row by row."""
+    import dask.array as da
+    import hyperspy.api as hs
+
+    counts = da.from_array(
+        tile.counts.reshape(-1, *shape[1:]).astype("float32"), chunks=(1, -1, -1)
+    )
+    repeated = da.tile(counts, (-(-shape[0] // len(counts)), 1, 1))[: shape[0]]
+    signal = hs.signals.Signal1D(repeated).as_lazy()
+    axis = signal.axes_manager[-1]
+    axis.offset, axis.scale = tile.energy_ev[0], tile.energy_ev[1] - tile.energy_ev[0]
+    axis.units, axis.name = "eV", "Energy loss"
+    signal.save(path, chunks=(1, *shape[1:]), compression=None)
 
 
 def _others(maps: ElementMaps, elements: Sequence[str]) -> float:

@@ -112,17 +112,16 @@ def with_structures(
     columns, owners, counted = [], [], []
     for k, element in enumerate(model.elements):
         continuum, structure = model.sharp[k], found.get(element)
-        whole = (
-            mode == "equalised" and structure is not None and not _has_white_line(element, model)
-        )
-        if whole:
+        if mode == "equalised" and structure is not None and not _has_white_line(element, model):
             shape = (continuum + structure.values).clamp(min=0) * structure.region
-            strength = (continuum * structure.region) @ energy
-            continuum = continuum * ~structure.region + shape * strength / (shape @ energy)
+            strength, own = (continuum * structure.region) @ energy, shape @ energy
+            if own > 0:
+                continuum = continuum * ~structure.region + shape * strength / own
+            structure = None
         columns.append(continuum)
         owners.append(k)
         counted.append(True)
-        if structure is not None and not whole:
+        if structure is not None:
             columns.append(structure.values)
             owners.append(k)
             counted.append(False)

@@ -46,6 +46,11 @@ def detection_table(maps: ElementMaps, name: str) -> Table:
     return shown
 
 
+def detections_markdown(maps: ElementMaps) -> str:
+    """`detection_rows` for a notebook."""
+    return table(DETECTIONS, detection_rows(maps))
+
+
 def amounts_table(amounts: AmountMaps, name: str) -> Table:
     """Mean composition with its counting errors."""
     shown = Table(

@@ -72,7 +72,11 @@ def measured() -> dict[str, Any] | None:
         print(NO_DATA)
         return None
     rows = [real.real_row(directory, known) for known in real.KNOWN]
-    return {"ratios": rows, "line": real.line_profile(directory)}
+    return {
+        "ratios": rows,
+        "line": real.line_profile(directory),
+        "coarse": real.coarse_map(directory),
+    }
 
 
 PARTS = {
@@ -82,6 +86,7 @@ PARTS = {
     "unnamed": unnamed,
     "real": measured,
     "speed": bench.speeds,
+    "million": bench.streamed,
 }
 
 
