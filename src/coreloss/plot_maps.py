@@ -9,6 +9,7 @@ import numpy as np
 from coreloss.mapping import ElementMaps
 from coreloss.mapping_amounts import AmountMaps
 from coreloss.plot import BLUE, COLOURS, GREY, ORANGE, plot_spectrum
+from coreloss.quantify_near_edge import FINE_STRUCTURE
 from coreloss.spectra_data import Spectrum
 
 Maps = Mapping[str, np.ndarray]
@@ -147,21 +148,40 @@ def plot_coverage(z: Mapping[str, np.ndarray], ax):
     return ax
 
 
-def plot_against_dose(rows: Sequence[Mapping], ax, *, key: str, label: str):
-    """F1 of network and fit against the counts per channel, rows of `benchmark_maps`."""
+def plot_scores(rows: Sequence[Mapping], ax, *, x: str, label: str):
+    """F1 of network and fit, rows of `benchmark_maps.lattice_rows`, against one of their values."""
     for method, colour in (("network", BLUE), ("fit", ORANGE)):
-        chosen = [row for row in rows if row["method"] == method]
-        ax.plot(
-            [row["counts"] for row in chosen],
-            [row[key] for row in chosen],
-            "o-",
-            color=colour,
-            label=method,
-        )
-    ax.set_xscale("log")
-    ax.set_xlabel("Counts per channel")
-    ax.set_ylabel(label)
+        chosen = sorted((row[x], row["f1"]) for row in rows if row["method"] == method)
+        ax.plot(*zip(*chosen, strict=True), "o-", color=colour, label=method)
+    ax.set_xlabel(label)
+    ax.set_ylabel("F1")
     ax.legend(frameon=False)
+    return ax
+
+
+def plot_ratios(rows: Sequence[Mapping], ax):
+    """Ratios of known specimens over the expected ones, rows of `benchmark_real.real_row`."""
+    place = np.arange(len(rows))
+    tolerance = np.array([row["tolerance"] for row in rows])
+    ax.bar(place, 2 * tolerance, 0.8, 1 - tolerance, color=GREY, alpha=0.25, lw=0)
+    styles = zip(FINE_STRUCTURE, COLOURS, (-0.15, 0.0, 0.15), strict=False)
+    for mode, colour, aside in styles:
+        expected = np.array([row["expected"] for row in rows])
+        value, error = (np.array([row[mode][k] for row in rows]) for k in ("value", "error"))
+        ax.errorbar(
+            place + aside,
+            value / expected,
+            error / expected,
+            fmt="o",
+            color=colour,
+            label=mode,
+            ms=4,
+        )
+    ax.axhline(1.0, color=GREY, lw=0.8)
+    ax.set_xticks(place, [row["name"].replace(", ", "\n") for row in rows], fontsize="small")
+    ax.set_ylabel("Found / expected")
+    ax.set_ylim(0)
+    ax.legend(frameon=False, ncols=3, title="near-edge structure")
     return ax
 
 
