@@ -152,7 +152,7 @@ def plot_scores(rows: Sequence[Mapping], ax, *, x: str, label: str):
     """F1 of network and fit, rows of `benchmark_maps.lattice_rows`, against one of their values."""
     for method, colour in (("network", BLUE), ("fit", ORANGE)):
         chosen = sorted((row[x], row["f1"]) for row in rows if row["method"] == method)
-        ax.plot(*zip(*chosen, strict=True), "o-", color=colour, label=method)
+        ax.plot(*zip(*chosen, strict=True), "o", color=colour, label=method)
     ax.set_xlabel(label)
     ax.set_ylabel("F1")
     ax.legend(frameon=False)
@@ -181,7 +181,7 @@ def plot_ratios(rows: Sequence[Mapping], ax):
     ax.set_xticks(place, [row["name"].replace(", ", "\n") for row in rows], fontsize="small")
     ax.set_ylabel("Found / expected")
     ax.set_ylim(0)
-    ax.legend(frameon=False, ncols=3, title="near-edge structure")
+    ax.legend(frameon=False, ncols=3, title="near-edge structure", loc="lower left")
     return ax
 
 
