@@ -18,6 +18,7 @@ from coreloss.quantify import (
     quantify,
 )
 from coreloss.quantify_low_loss import estimated_low_loss, measured_low_loss
+from coreloss.quantify_near_edge import Structure, with_structures
 from coreloss.spectra_data import Spectrum
 
 BEAM = (300.0, 20.0, 50.0)
@@ -272,3 +273,13 @@ def test_low_loss_per_pixel_centres_every_zero_loss_peak():
     peaks = np.stack([1e6 * np.exp(-4 * np.log(2) * ((LOSS - d) / 1.5) ** 2) for d in (-2.0, 3.0)])
     found = measured_low_loss(Spectrum(LOSS, peaks + 1.0))
     assert found.probability.argmax(1).tolist() == [20, 20]
+
+
+def test_structure_that_takes_an_edge_away_leaves_the_model_finite():
+    total = sample(60, seed=4).core.sum()
+    options = {"elements": ELEMENTS, "low_loss": estimated_low_loss(0.5), "fine_structure": "none"}
+    model = make_plan(total, total, **options).model
+    gone = Structure(-2 * model.sharp[1], model.sharp[1] > 0)
+    found = with_structures(model, {"O": gone}, "equalised")
+    assert torch.isfinite(found.sharp).all()
+    assert len(found.sharp) == len(model.sharp)
