@@ -299,6 +299,14 @@ def test_the_network_feeds_the_fit(sample, amounts):
         assert not poor.any() or found[poor].mean() < 0.05 * truth[rich].mean()
 
 
+def test_amounts_of_a_wrong_exposure_are_not_called_absolute(sample, amounts):
+    assert amounts.absolute
+    found = quantify_image(sample.core_loss, low_loss=sample.low_loss, elements=ALL)
+    assert not found.absolute
+    assert found.unit == "relative"
+    assert any("ratio of exposures, 1 now" in note for note in found.warnings)
+
+
 def test_amounts_survive_a_file_and_streams(sample, amounts, tmp_path):
     amounts.save(tmp_path / "a.h5")
     found = load_amounts(tmp_path / "a.h5")

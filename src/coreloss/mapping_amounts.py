@@ -28,6 +28,8 @@ FEW = 3
 """Spectra up to which their sum is identified, not each of them."""
 WHOLE_MAP = 20_000
 """Spectra up to which all are asked for their elements, and not a sample."""
+THICKEST = 1e5
+"""Atoms/nm^2 in a micrometre of a solid."""
 DATASETS = ("amount", "error", "fraction", "fraction_error", "goodness", "thickness_mfp")
 
 
@@ -191,11 +193,19 @@ def quantify_image(
     sample = image.sample(sample_rows(len(image))).shift(shift_ev)
     plan = make_plan(total.crop(*window), sample, elements=usable, low_loss=sampled, **options)
     whole = apply_plan(plan, total)
+    mean = float(whole.amount.sum()) / len(image)
+    absolute = plan.low_loss.electrons is not None and mean < THICKEST
+    if low_loss is not None and not absolute:
+        notes = (
+            *notes,
+            f"{mean:.1e} atoms/nm^2 would be more than a micrometre: amounts are relative until the"
+            f" ratio of exposures, {exposure_ratio:g} now, is given",
+        )
     shares = zip(whole.fraction[0].tolist(), whole.fraction_error[0].tolist(), strict=True)
     about = {
         "elements": usable,
         "overall": dict(zip(usable, shares, strict=True)),
-        "absolute": plan.low_loss.electrons is not None,
+        "absolute": absolute,
         "window_ev": plan.window_ev,
         "shifts_ev": dict(plan.model.shifts_ev),
         "left_out": tuple(e for e in names if e not in usable),
