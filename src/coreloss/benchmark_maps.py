@@ -44,7 +44,7 @@ def lattice_rows(settings: Superlattice, *, seed: int = 0) -> list[dict[str, Any
         "true": list(seen),
     }
     network = {e: maps.decision[..., ELEMENT_INDEX[e]].ravel() for e in seen}
-    fit = {e: (amounts.of(e)[0] > FIT_SIGMA * amounts.of(e)[1]).ravel() for e in seen}
+    fit = fit_calls(amounts)
     found = {
         "present": sorted(maps.present()),
         "paper_rule": sorted(paper_rule(maps.decision)),
@@ -67,7 +67,7 @@ def unnamed_rows(settings: Superlattice, *, seed: int = 0) -> list[dict[str, Any
     rows = []
     for mode in FINE_STRUCTURE:
         amounts = amounts_of(image, names, fine_structure=mode)
-        calls = {e: (amounts.of(e)[0] > FIT_SIGMA * amounts.of(e)[1]).ravel() for e in names}
+        calls = fit_calls(amounts)
         true = {e: calls[e] for e in image.elements if e in names}
         shares = {e: float(x.mean()) for e, x in calls.items() if x.mean() >= PAPER_SHARE}
         about = {"fine_structure": mode, "n_elements": len(names), "n": len(image.core_loss)}
@@ -85,6 +85,12 @@ def amounts_of(image: SuperlatticeImage, elements: Sequence[str], **options: Any
         outer_elements=image.elements,
         **options,
     )
+
+
+def fit_calls(amounts: AmountMaps) -> dict[str, np.ndarray]:
+    """Where the fit finds each element, (m,) bool."""
+    calls = (amounts.amount > FIT_SIGMA * amounts.error).reshape(-1, len(amounts.elements))
+    return dict(zip(amounts.elements, calls.T, strict=True))
 
 
 def pixel_scores(image: SuperlatticeImage, called: dict[str, np.ndarray]) -> dict[str, Any]:

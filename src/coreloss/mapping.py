@@ -259,14 +259,20 @@ def around_clusters(
 
     Of up to `MOST_SUMMED` of them, evenly spread.
     """
-    found = {}
+    decision, rows = maps.decision, {}
     for element in maps.present():
-        k = ELEMENT_INDEX[element]
-        rows = np.flatnonzero(around_largest(maps.decision[..., k]))
-        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_SUMMED)).astype(int)]
-        total = image.sample(rows).sum()
-        p = probabilities(total, model, window_ev=maps.window_ev, shift_ev=shift_ev)
-        found[element] = round(float(np.nan_to_num(p[0, k])), 4)
+        near = np.flatnonzero(around_largest(decision[..., ELEMENT_INDEX[element]]))
+        spread = np.linspace(0, len(near) - 1, min(len(near), MOST_SUMMED)).astype(int)
+        rows[element] = near[spread]
+    if not rows:
+        return {}
+    read = np.unique(np.concatenate(list(rows.values())))
+    spectra, found = image.sample(read), {}
+    for element, wanted in rows.items():
+        counts = spectra.counts[np.searchsorted(read, wanted)]
+        own = replace(spectra, counts=counts, map_shape=())
+        p = probabilities(own.sum(), model, window_ev=maps.window_ev, shift_ev=shift_ev)
+        found[element] = round(float(np.nan_to_num(p[0, ELEMENT_INDEX[element]])), 4)
     return found
 
 

@@ -121,9 +121,9 @@ def draw_superlattice(
     return figure
 
 
-def plot_profile(position, mean, ax, *, spread=None, label: str = "", colour: str = BLUE):
-    """A profile (n,) along a line, with error bars."""
-    ax.errorbar(position, mean, spread, color=colour, lw=1, capsize=2, label=label)
+def plot_profile(position, mean, ax, *, spread=None, label="", colour=BLUE, lw=1.0, **style):
+    """A profile (n,) along a line, with error bars; ``style`` as of ``errorbar``."""
+    ax.errorbar(position, mean, spread, color=colour, lw=lw, capsize=2, label=label, **style)
     ax.set_xlabel("Position (pixels)")
     return ax
 
@@ -190,18 +190,8 @@ def _lines(ax, named: Maps, label: str, errors: Maps | None) -> None:
     for (name, values), colour, style in zip(named.items(), COLOURS * 3, styles, strict=False):
         spread = None if errors is None else np.atleast_1d(np.squeeze(errors[name]))
         marker = {"marker": "o"} if len(values) == 1 else {}
-        ax.errorbar(
-            range(len(values)),
-            values,
-            spread,
-            color=colour,
-            ls=style,
-            lw=1.2,
-            capsize=2,
-            label=name,
-            **marker,
-        )
-    ax.set_xlabel("Position (pixels)")
+        about = {"spread": spread, "label": name, "colour": colour, "lw": 1.2, "ls": style}
+        plot_profile(range(len(values)), values, ax, **about, **marker)
     ax.set_ylabel(label)
     ax.set_ylim(0)
     ax.legend(frameon=False, ncols=min(len(named), 6), fontsize="small")

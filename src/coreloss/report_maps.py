@@ -95,7 +95,8 @@ def lattice_table(rows: Sequence[Row]) -> str:
     body = []
     for row in rows:
         cells = [f"{row['counts']:.0f}", f"{row['thickness_mfp']:.2f}", row["method"]]
-        cells += [f"{row['f1']:.3f}", f"{row['false_la']:.2%}"]
+        false_la = row.get("false_la")
+        cells += [f"{row['f1']:.3f}", "–" if false_la is None else f"{false_la:.2%}"]
         if "present" in row:
             extra = sorted(set(row["present"]) - set(row["true"]))
             missed = sorted(set(row["true"]) - set(row["present"]))

@@ -23,7 +23,8 @@ from coreloss.train_export import provenance
 
 RESULTS = Path(__file__).resolve().parents[2] / "book" / "results" / "maps.json"
 DOSES = (5e5, 2e6, 2e7, 2e8)
-THICKNESSES_NM = (10.0, 35.0, 100.0)
+THICKNESSES_NM = (10.0, 100.0)
+"""Beside the usual one, which is among the doses."""
 
 
 def main() -> None:
