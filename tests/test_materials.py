@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from coreloss import materials as mt
-from coreloss.compounds.common import are_common
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.formulas import composition, read_composition, reduce_formula
+from coreloss.materials import are_common
 
 DATA = Path(os.environ.get("CORELOSS_DATA_DIR", Path(__file__).parents[1] / "../shared/data"))
 PROJECT_LIST = DATA / "materials" / "materials_project_formulas.csv.gz"

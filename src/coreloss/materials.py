@@ -21,6 +21,7 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from coreloss.formulas import composition, read_composition, reduce_formula
 __all__ = [  # composition is part of this module's interface
     "Materials",
     "QueryIndex",
+    "are_common",
     "compare_materials",
     "composition",
     "fetch_materials_project",
@@ -135,8 +137,7 @@ def load_materials(source: str | Path = "embedded", *, api_key: str | None = Non
     Materials without any of the 80 elements are left out, and equal reduced formulas are one.
     """
     if str(source) == "embedded":
-        table = resources.files("coreloss") / "data" / "compounds.csv.gz"
-        return make_materials(_read_rows(table.read_bytes(), "compounds.csv.gz"), source="embedded")
+        return make_materials(_read_rows(_embedded_table(), "compounds.csv.gz"), source="embedded")
     if str(source) == "mp":
         formulas = fetch_materials_project(api_key=api_key)
         return make_materials(parse_formulas(formulas, origin="mp"), source="mp")
@@ -171,6 +172,28 @@ def make_materials(rows: Iterable[tuple[str, str, str]], *, source: str) -> Mate
         labels=np.array(labels, dtype=np.int64),
         fractions=np.array(fractions, dtype=np.float32),
     )
+
+
+def are_common(materials: Materials) -> np.ndarray:
+    """Which materials are under microscopes most often, (n,) bool, whatever a list calls them.
+
+    Pure elements, minerals, oxides and materials of devices, as the column ``common`` of the
+    embedded list marks them.
+    """
+    known = _common_compositions()
+    return np.array([_atomic_shares(text) in known for text in materials.compositions])
+
+
+@cache
+def _common_compositions() -> frozenset[frozenset[tuple[str, float]]]:
+    rows = _records(_embedded_table(), "compounds.csv.gz")
+    return frozenset(_atomic_shares(row["composition"]) for row in rows if row["common"])
+
+
+def _atomic_shares(text: str) -> frozenset[tuple[str, float]]:
+    amounts = read_composition(text)
+    total = sum(amounts.values())
+    return frozenset((element, round(n / total, 6)) for element, n in amounts.items())
 
 
 def merge_materials(*tables: Materials) -> Materials:
@@ -227,8 +250,19 @@ def _materials_project_client(api_key: str | None):
     return MPRester(api_key)
 
 
+def _embedded_table() -> bytes:
+    return (resources.files("coreloss") / "data" / "compounds.csv.gz").read_bytes()
+
+
 def _read_rows(data: bytes, name: str) -> list[tuple[str, str, str]]:
     """Rows of a parsed table, or of a list of formulas that pymatgen parses."""
+    rows = _records(data, name)
+    if rows and "composition" not in rows[0]:
+        return parse_formulas((row["formula"] for row in rows), origin=name)
+    return [(row["formula"], row["composition"] or "", row.get("origin") or name) for row in rows]
+
+
+def _records(data: bytes, name: str) -> list[dict[str, str]]:
     try:
         text = (gzip.decompress(data) if name.endswith(".gz") else data).decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError) as error:
@@ -238,21 +272,24 @@ def _read_rows(data: bytes, name: str) -> list[tuple[str, str, str]]:
     fields = reader.fieldnames or []
     if "formula" not in fields:
         raise ValueError(f"materials: {name} has no column 'formula' in its first line: {fields}")
-    if "composition" in fields:
-        return [
-            (row["formula"], row["composition"] or "", row.get("origin") or name) for row in reader
-        ]
-    return parse_formulas((row["formula"] for row in reader), origin=name)
+    return list(reader)
+
+
+COLUMNS = ("formula", "composition", "origin")
 
 
 def write_table(
-    path: str | Path, rows: Iterable[tuple[str, str, str]], *, header: str = ""
+    path: str | Path,
+    rows: Iterable[Sequence[str]],
+    *,
+    columns: Sequence[str] = COLUMNS,
+    header: str = "",
 ) -> None:
     """Write a parsed table; gzipped without a time stamp, so that equal tables are equal files."""
     text = io.StringIO()
     text.write(header)
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("formula", "composition", "origin"))
+    writer.writerow(columns)
     writer.writerows(rows)
     data = text.getvalue().encode()
     if str(path).endswith(".gz"):

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from coreloss.compounds.common import are_common
-from coreloss.materials import load_materials, query_table, split_materials
+from coreloss.materials import are_common, load_materials, query_table, split_materials
 from coreloss.models import architecture_of, build
 from coreloss.models.edgenet import EdgeNetConfig
 from coreloss.settings import SimulationSettings

@@ -15,12 +15,11 @@ import numpy as np
 from sklearn.metrics import log_loss
 
 from coreloss.benchmark import STREAM, inputs_of, observed_probability
-from coreloss.compounds.common import are_common
 from coreloss.edge_fit import element_z
 from coreloss.files import replacing
 from coreloss.identify import load_model
 from coreloss.identify_evidence import KNOWN_FROM, Combination, fit_combination
-from coreloss.materials import load_materials, query_table, split_materials
+from coreloss.materials import are_common, load_materials, query_table, split_materials
 from coreloss.settings import SimulationSettings
 from coreloss.simulate import Simulator
 from coreloss.train_losses import loss_mask

@@ -38,15 +38,21 @@ from coreloss.compounds.ions import (
     reduced_key,
     simple_anions,
 )
-from coreloss.compounds.known import MOST_ATOMS, known_compounds, substituted
+from coreloss.compounds.known import (
+    MOST_ATOMS,
+    common_compounds,
+    known_compounds,
+    substituted,
+)
 from coreloss.edges import ELEMENTS
 from coreloss.formulas import reduce_formula
-from coreloss.materials import write_table
+from coreloss.materials import COLUMNS, write_table
 
 _HEADER = """\
 # Plausible compounds, made by coreloss.compounds.write_compounds(seed=0); see that module.
 # composition: amounts of every element, so that reading needs no pymatgen. origin: family.
 # Elements are listed as compounds of themselves; 'gas in solid' is a noble gas in a host.
+# common: 1 for pure elements, minerals, oxides and materials of devices.
 """
 
 
@@ -192,15 +198,15 @@ def _top_up(pool: Pool, variations: Iterator, least: int) -> None:
             short = {e for e in short if counts[e] < least}
 
 
-def compound_rows(seed: int = 0) -> list[tuple[str, str, str]]:
-    """Rows (reduced formula, composition text, family) of ``data/compounds.csv.gz``."""
-    rows = {}
+def compound_rows(seed: int = 0) -> list[tuple[str, str, str, str]]:
+    """Rows (formula, composition text, family, "1" if common) of ``data/compounds.csv.gz``."""
+    rows, common = {}, common_compounds()
     for key, family in generate_compounds(seed).items():
         formula, text = reduce_formula(" ".join(f"{e}{n}" for e, n in key))
-        rows.setdefault(formula, (formula, text, family))
+        rows.setdefault(formula, (formula, text, family, "1" if key in common else ""))
     return sorted(rows.values())
 
 
 def write_compounds(path: str | Path, seed: int = 0) -> None:
     """Write the embedded list; equal seeds and versions of pymatgen give equal files."""
-    write_table(path, compound_rows(seed), header=_HEADER)
+    write_table(path, compound_rows(seed), columns=(*COLUMNS, "common"), header=_HEADER)

@@ -19,6 +19,7 @@ from coreloss.compounds.ions import (
     parse_atoms,
     reduced_key,
 )
+from coreloss.edges import ELEMENTS
 
 MOST_ATOMS = 200  # per reduced formula; longer ones are measured phase boundaries, not compounds
 _REPLACEABLE = tuple(symbol for symbol in SYMBOLS if symbol not in NOBLE_GASES)
@@ -42,6 +43,13 @@ def known_compounds() -> tuple[tuple[Key, str], ...]:
     found += [(parse_atoms(formula), "alloy") for formula in table.ALLOYS.split()]
     keys = {reduced_key(atoms): family for atoms, family in reversed(found)}
     return tuple((key, family) for key, family in keys.items() if _is_allowed(key))
+
+
+@cache
+def common_compounds() -> frozenset[Key]:
+    """What is under microscopes most often: pure elements and `prototypes.MINERALS_AND_DEVICES`."""
+    formulas = [*table.MINERALS_AND_DEVICES.split(), *ELEMENTS]
+    return frozenset(reduced_key(parse_atoms(formula)) for formula in formulas)
 
 
 def _is_allowed(key: Key) -> bool:
