@@ -15,14 +15,15 @@ PACKAGE = ROOT / "src" / "coreloss"
 # The one list of modules, in the order of the data flow: a module imports from those before it.
 # A module `name_part` ranks with `name`; modules of one rank may import each other.
 ORDER = (
-    "files", "progress", "threads", "axis", "settings", "sampling", "kinematics", "edges",
+    "files", "provenance", "progress", "threads", "axis", "settings", "sampling", "kinematics",
+    "edges",
     "formulas", "materials",
     "compounds", "radial", "atom", "oscillator", "gosh", "photoabsorption", "white_lines", "gos",
     "cross_section", "scattering", "near_edge", "detector", "simulate", "spectra", "superlattice",
-    "benchmark_file",
+    "stream", "benchmark_file",
     "datasets", "models", "evaluate", "calibrate", "train", "edge_fit", "baselines", "identify",
     "attribution", "benchmark", "quantify", "mapping", "benchmark_quantify",
-    "benchmark_real", "benchmark_maps", "report", "plot", "report_html", "cli",
+    "benchmark_real", "benchmark_maps", "report", "plot", "report_html", "cli", "study",
 )  # fmt: skip
 # A result may draw itself: `plot` is imported inside the method, never at the top of a module.
 LAZY_FROM_ANYWHERE = {"plot"}

@@ -6,7 +6,6 @@ ingredient. All are scored on measured spectra and on spectra of the complete si
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -89,15 +88,10 @@ def _scores(labels, counted, threshold: float, subset: str) -> dict[str, float]:
     }
 
 
-def runs_of(path: str | Path) -> dict[str, list[dict[str, float]]]:
-    """Scores of each seed by name of the variant, from a file of `bench_ablation.py`.
-
-    ValueError when the file is missing.
-    """
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; run tests/benchmarks/bench_ablation.py")
+def runs_of(stored: Mapping[str, Any]) -> dict[str, list[dict[str, float]]]:
+    """Scores of each seed by name of the variant, from what `study.ablation` has stored."""
     runs: dict[str, list[dict[str, float]]] = {}
-    for entry in json.loads(Path(path).read_text(encoding="utf-8"))["runs"].values():
+    for entry in stored["runs"].values():
         scored = {k: v for k, v in entry.items() if k.endswith(("_measured", "_simulated"))}
         runs.setdefault(entry["variant"], []).append(scored)
     return {name: runs[name] for name in variants() if name in runs}

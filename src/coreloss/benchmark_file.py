@@ -10,9 +10,7 @@ backgrounds make some negative); ``window`` (n, 2) int16, first and last measure
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ import torch
 from coreloss.axis import N_CHANNELS
 from coreloss.edges import ELEMENTS
 from coreloss.files import replacing
+from coreloss.provenance import provenance as made_here
 
 if TYPE_CHECKING:
     from coreloss.simulate import Batch
@@ -89,7 +88,7 @@ def write_benchmark(
         When there are no batches, or a mask is not one window, or counts exceed 32 bits.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        attributes = _attributes(config, seed, provenance)
+        attributes = _attributes(config, seed, made_here() | dict(provenance or {}))
         file.attrs.update(attributes)
         file.attrs["sha256"] = digest = _write_rows(file, batches, attributes)
     return digest
@@ -131,10 +130,8 @@ def read_benchmark(path: str | Path, *, verify: bool = True) -> Benchmark:
 
 
 def _attributes(
-    config: Mapping[str, Any], seed: int, provenance: Mapping[str, Any] | None
+    config: Mapping[str, Any], seed: int, made_with: Mapping[str, Any]
 ) -> dict[str, Any]:
-    versions = {name: importlib.metadata.version(name) for name in ("coreloss", "torch", "numpy")}
-    made_with = {"python": platform.python_version(), **versions, **(provenance or {})}
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

@@ -8,7 +8,6 @@ and a narrow window cost.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -21,7 +20,7 @@ import torch
 from coreloss.baselines import edge_finder, edge_fit
 from coreloss.benchmark import STREAM, inputs_of, observed_probability
 from coreloss.calibrate import reliability, threshold_precision_equals_recall
-from coreloss.datasets import ExperimentalSet, experimental_set, load_record
+from coreloss.datasets import ExperimentalSet, load_record, measured_set
 from coreloss.edge_fit import element_z
 from coreloss.edges import MARGIN_AFTER_EV, MARGIN_BEFORE_EV, identifying_sets
 from coreloss.evaluate import bootstrap_intervals, scores
@@ -100,16 +99,6 @@ def network_and_fit(model: Model) -> Method:
     return combined
 
 
-def fingerprint(model: Model) -> str:
-    """Hash of weights and decisions: rows of results belong to it."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.network.state_dict().items()):
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    fixed = (model.present_threshold, model.absent_threshold, model.temperature)
-    digest.update(repr((fixed, asdict(model.combination))).encode())
-    return digest.hexdigest()[:16]
-
-
 # -- spectra ---------------------------------------------------------------------------------------
 
 
@@ -130,9 +119,9 @@ def simulated(
     return Labelled("simulated", inputs_of(batch), batch.present.numpy(), counted.numpy())
 
 
-def measured(directory: str | Path, *, quality: str = "A") -> Labelled:
-    """The measured spectra that `benchmark.score_experimental` scores."""
-    return _labelled(_files(directory, quality), quality)
+def measured(directory: str | Path, name: str = "A") -> Labelled:
+    """One of the `datasets.MEASURED_SETS`."""
+    return _labelled(measured_set(directory, name), name)
 
 
 def simulated_at(kind: str, x: float, *, n: int, seed: int = 0) -> Labelled:
@@ -153,7 +142,7 @@ def simulated_at(kind: str, x: float, *, n: int, seed: int = 0) -> Labelled:
 
 
 def measured_at(
-    kind: str, x: float, *, directory: str | Path, quality: str = "A", seed: int = 0
+    kind: str, x: float, *, directory: str | Path, name: str = "A", seed: int = 0
 ) -> Labelled:
     """Measured spectra with one thing set to ``x``, as far as they reach; perhaps none.
 
@@ -161,13 +150,13 @@ def measured_at(
     files of other values are left out, and so are spectra narrower than a window of width ``x``.
     """
     _check_kind(kind)
-    plain = _files(directory, quality)
+    plain = measured_set(directory, name)
     generator = np.random.default_rng(seed)
     if kind == "dose":
-        return _thinned(plain, x, directory=directory, name=quality, generator=generator)
+        return _thinned(plain, x, directory=directory, name=name, generator=generator)
     if kind == "window":
-        return cropped(_labelled(plain, quality), x, generator=generator)
-    return _wrong_axis(_labelled(plain, quality), kind, x)
+        return cropped(_labelled(plain, name), x, generator=generator)
+    return _wrong_axis(_labelled(plain, name), kind, x)
 
 
 def stretched(inputs: NetworkInput, error: float, *, about: float) -> NetworkInput:
@@ -288,18 +277,13 @@ def decision_of(row: Mapping[str, Any]) -> Decision:
 
 
 @lru_cache(maxsize=2)
-def _files(directory: str | Path, quality: str) -> ExperimentalSet:
-    return experimental_set(directory, quality=quality)
-
-
 def _check_kind(kind: str) -> None:
     if kind not in GRIDS:
         raise ValueError(f"kind is {kind!r}; allowed: {', '.join(GRIDS)}")
 
 
-def _labelled(found: ExperimentalSet, quality: str) -> Labelled:
-    name = f"measured {quality}"
-    return Labelled(name, found.inputs, found.present.numpy(), found.counted.numpy())
+def _labelled(found: ExperimentalSet, name: str) -> Labelled:
+    return Labelled(f"measured {name}", found.inputs, found.present.numpy(), found.counted.numpy())
 
 
 def _wrong_axis(labelled: Labelled, kind: str, x: float) -> Labelled:

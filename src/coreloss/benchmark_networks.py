@@ -7,7 +7,6 @@ single elements follow without another choice.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from coreloss.calibrate import (
     reliability,
     threshold_precision_equals_recall,
 )
-from coreloss.datasets import ExperimentalSet, experimental_set
+from coreloss.datasets import MEASURED_SETS, ExperimentalSet, measured_set
 from coreloss.evaluate import (
     average_precision,
     bootstrap_intervals,
@@ -65,7 +64,6 @@ ENSEMBLES = {
     "all six of the paper": ("unet 0", "vit 0", "mlp 0", "cnn 0", "resnet 0", "cct 0"),
     "EdgeNet, two seeds": ("edgenet 0", "edgenet 1"),
 }
-QUALITIES = ("A", "AB")
 SNAPSHOTS = tuple(BLOCK * 2**k for k in range(1, 12))
 """Spectra at which the averaged weights of every run are kept: equal numbers of spectra."""
 SCORED = SNAPSHOTS[3::2]  # from 8192 on
@@ -133,9 +131,8 @@ def load_sets(*, n_test: int, n_validation: int, directory: str | Path | None, s
         Simulator(materials, query_table(materials, split[part]), seed=STREAM + seed).batch(0, n)
         for part, n in (("validation", n_validation), ("test", n_test))
     ]
-    measured = (
-        {} if directory is None else {q: experimental_set(directory, quality=q) for q in QUALITIES}
-    )
+    names = () if directory is None else MEASURED_SETS
+    measured = {name: measured_set(directory, name) for name in names}
     return Sets(*batches, measured)
 
 
@@ -159,8 +156,9 @@ def score(model: Model, sets: Sets, *, seed: int = 0) -> dict[str, Any]:
     """All scores of one network, as plain numbers and lists.
 
     Keys ``simulated``, ``simulated_visible`` (elements below the SNR limit neutral) and
-    ``measured_A``, ``measured_AB`` hold `Scores` at the threshold where precision equals recall on
-    validation data under the same convention, with intervals and calibration error. ``decisions``
+    ``measured_A test``, ``measured_A``, ``measured_AB`` hold `Scores` at the threshold where
+    precision equals recall on validation data under the same convention, with intervals and
+    calibration error. ``decisions``
     says how often the three-way decisions of the model are right.
     """
     chance = observed_probability(model, inputs_of(sets.validation))
@@ -229,13 +227,6 @@ def is_ours(row: Mapping[str, Any]) -> bool:
         return all(member.startswith("edgenet") for member in row["members"])
     contrast = row["config"].get("front") == "contrast"
     return contrast or row["architecture"].startswith("edgenet")
-
-
-def read_results(path: str | Path) -> dict[str, Any]:
-    """The file that `bench_networks.py score` writes; ValueError when it is missing."""
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; run tests/benchmarks/bench_networks.py")
-    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def reliability_of(part: Mapping[str, Any]) -> Reliability:

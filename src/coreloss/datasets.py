@@ -14,6 +14,7 @@ from coreloss.benchmark_file import Benchmark, read_benchmark, write_benchmark
 from coreloss.datasets_manifest import check_manifest, manifest_path, read_manifest
 from coreloss.datasets_records import QUALITIES, ExperimentalRecord, scored_elements
 from coreloss.datasets_split import records_of_split, sources_of, split_by_source
+from coreloss.provenance import digest_of
 from coreloss.spectra import NetworkInput, Spectrum, preprocess, read_spectrum
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "data_dir",
     "experimental_set",
     "load_record",
+    "measured_fingerprint",
+    "measured_set",
     "read_benchmark",
     "read_manifest",
     "scored_elements",
@@ -33,6 +36,9 @@ __all__ = [
 ]
 
 DATA_DIR_VARIABLE = "CORELOSS_DATA_DIR"
+MEASURED_SETS = {"A test": ("A", "test"), "A": ("A", "all"), "AB": ("AB", "all")}
+"""Quality and split of the measured sets that the study scores, by name; the first one holds the
+files that have chosen nothing."""
 NO_DATA = (
     f"no measured data: set {DATA_DIR_VARIABLE} to a folder that holds experimental/manifest.csv"
 )
@@ -48,6 +54,13 @@ def data_dir() -> Path | None:
     named = os.environ.get(DATA_DIR_VARIABLE)
     folder = Path(named) if named else Path(__file__).parents[3] / "shared" / "data"
     return folder if (folder / "experimental" / "manifest.csv").is_file() else None
+
+
+def measured_fingerprint(directory: str | Path) -> str:
+    """Sixteen letters for a manifest and the files that it names."""
+    path = manifest_path(directory)
+    files = sorted(record.file for record in read_manifest(directory))
+    return digest_of(path.read_bytes(), *((path.parent / file).read_bytes() for file in files))
 
 
 def load_record(record: ExperimentalRecord, directory: str | Path) -> Spectrum:
@@ -122,6 +135,12 @@ def experimental_set(
         sources=tuple(source_of[record.id] for record in records),
         dose=np.array([counts_per_channel(spectrum) for spectrum in spectra]),
     )
+
+
+def measured_set(directory: str | Path, name: str) -> ExperimentalSet:
+    """One of the sets that scores are given for, see `MEASURED_SETS`."""
+    quality, split = MEASURED_SETS[name]
+    return experimental_set(directory, quality=quality, split=split)
 
 
 def counts_per_channel(spectrum: Spectrum) -> float:

@@ -15,10 +15,8 @@ are made.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import math
-import platform
 import shutil
 import sys
 import time
@@ -40,7 +38,7 @@ from coreloss.datasets_published_file import (
     write_file,
 )
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
-from coreloss.files import replacing, source_commit
+from coreloss.files import replacing
 from coreloss.materials import (
     PAPER_COUNTS,
     QueryIndex,
@@ -49,6 +47,7 @@ from coreloss.materials import (
     query_table,
     split_materials,
 )
+from coreloss.provenance import provenance
 from coreloss.settings import SimulationSettings
 from coreloss.simulate import BLOCK, Simulator
 
@@ -189,7 +188,7 @@ def write(job: Job) -> Path:
 
     When this is interrupted, `prepare` and `write` of the same plan go on with the next file.
     """
-    made_with = _provenance()
+    made_with = provenance()
     with _progress(job.n_spectra) as advance:
         for part, element in job.missing:
             seed, n = stream_seed(job.plan.seed, part, element), job.plan.n(part)
@@ -338,13 +337,6 @@ def _write_manifest(job: Job, made_with: Mapping[str, str]) -> Path:
     with replacing(job.out / MANIFEST) as path:
         path.write_text(json.dumps(content, indent=1) + "\n")
     return job.out / MANIFEST
-
-
-def _provenance() -> dict[str, str]:
-    """Versions and commit, as in the card of a network; not hashed."""
-    names = ("coreloss", "torch", "numpy", "h5py")
-    versions = {name: importlib.metadata.version(name) for name in names}
-    return {"commit": source_commit(), "python": platform.python_version(), **versions}
 
 
 @contextmanager

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,13 +40,3 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def source_commit() -> str:
-    """Git commit of this package, with ``+`` where its tracked files differ from it, or ``""``."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    if not shutil.which("git"):
-        return ""
-    found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "."], capture_output=True)
-    return found.stdout.strip() + "+" * (changed.returncode == 1 and found.returncode == 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 
 from coreloss.identify_evidence import Combination
 from coreloss.models import build, config_of
+from coreloss.provenance import digest_of
 from coreloss.spectra import NetworkInput
 
 DEFAULT_MODEL = "edgenet-small"
@@ -37,6 +38,17 @@ class Model:
     absent_threshold: float
     temperature: float
     combination: Combination = field(default_factory=Combination)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen letters for weights and decisions: equal ones answer alike."""
+        weights = (
+            part
+            for name, value in sorted(self.network.state_dict().items())
+            for part in (name, value.detach().cpu().contiguous().numpy().tobytes())
+        )
+        fixed = (self.present_threshold, self.absent_threshold, self.temperature)
+        return digest_of(*weights, repr((fixed, asdict(self.combination))))
 
     def probability(self, inputs: NetworkInput) -> np.ndarray:
         """sigmoid(logits / temperature) of the 80 elements, (batch, 80) float64."""

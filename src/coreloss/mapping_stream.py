@@ -12,8 +12,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from coreloss.files import source_commit
 from coreloss.progress import told
+from coreloss.provenance import source_commit
 from coreloss.spectra_data import Spectrum
 from coreloss.spectra_image import PIECE, SpectrumImage, reopened
 

@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 from coreloss.materials import are_common, load_materials, query_table, split_materials
 from coreloss.models import architecture_of, build
 from coreloss.models.edgenet import EdgeNetConfig
+from coreloss.provenance import provenance
 from coreloss.settings import SimulationSettings
 from coreloss.simulate import BLOCK, Batch, Simulator
 from coreloss.spectra import normalise
 from coreloss.train_checkpoint import State, fingerprint_of, restore, save
-from coreloss.train_export import provenance, validate, write_card, write_weights
+from coreloss.train_export import validate, write_card, write_weights
 from coreloss.train_log import append_row, row_of
 from coreloss.train_losses import LOSSES
 from coreloss.train_parallel import Ranks, ranks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from coreloss.calibrate import (
     threshold_precision_equals_recall,
 )
 from coreloss.evaluate import average_precision, scores
-from coreloss.files import replacing, source_commit
+from coreloss.files import replacing
 from coreloss.models import architecture_of
 from coreloss.simulate import Batch
 from coreloss.spectra import normalise
@@ -120,17 +119,3 @@ def write_card(
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n")
-
-
-def provenance(device: str) -> dict[str, str]:
-    """Versions, commit and device for a record that may be read years later.
-
-    A commit ends in ``+`` where tracked files of the package differed from it.
-    """
-    name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
-    return {
-        "commit": source_commit(),
-        "device": f"{device} ({name}, {torch.get_num_threads()} threads)",
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }

@@ -1,6 +1,6 @@
 """Time to map a spectrum image, ours beside the paper's ensemble, to book/results/inference.json.
 
-    python tests/benchmarks/bench_inference.py [--threads 2] [--spectra 7826]
+    python -m coreloss.study.inference [--threads 2] [--spectra 7826]
 
 Ours is timed on all spectra, from counts on the energy axis of the file to probabilities. The
 networks of published size (untrained: weights do not change the time) are timed on a few batches
@@ -10,14 +10,12 @@ of the same spectra, after preprocessing, and scaled up.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from coreloss.files import replacing
 from coreloss.identify import identify, load_model
 from coreloss.materials import load_materials, query_table, split_materials
 from coreloss.models import build, config_of
@@ -25,9 +23,8 @@ from coreloss.models.ensemble import Ensemble
 from coreloss.settings import SimulationSettings
 from coreloss.simulate import Simulator
 from coreloss.spectra import Spectrum, preprocess
-from coreloss.train_export import provenance
+from coreloss.study.results import Writer
 
-RESULTS = Path(__file__).resolve().parents[2] / "book" / "results" / "inference.json"
 WINDOW_EV = (390, 1190)  # Ti, O, Mn, Ba, La inside, Sr outside: the superlattice of the paper
 
 
@@ -58,9 +55,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--spectra", type=int, default=7826)
     parser.add_argument("--sample", type=int, default=32, help="spectra for the large networks")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    result = Writer("inference", args.out)
     image, model = spectrum_image(args.spectra), load_model()
     own = seconds(lambda: identify(image, model=model, each=True), repeats=3)
     found = {"spectra": args.spectra, "window_ev": WINDOW_EV, "threads": args.threads}
@@ -75,9 +73,7 @@ def main() -> None:
         found["seconds"][name] = spent * args.spectra / args.sample
         print(f"{name}: {found['seconds'][name]:.0f} s, {found['seconds'][name] / own:.0f} x")
     found["ratio"] = found["seconds"]["ensemble"] / own
-    found["provenance"] = provenance("cpu")
-    with replacing(args.out) as path:
-        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    result.write(found)
 
 
 if __name__ == "__main__":

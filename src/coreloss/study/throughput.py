@@ -1,6 +1,6 @@
 """Simulator throughput beside eXSpy and pyEELSMODEL, written to book/results/throughput.json.
 
-python tests/benchmarks/bench_simulator.py [--n 4096] [--n-peers 12] [--n-memory N] [--out FILE]
+python -m coreloss.study.throughput [--n 4096] [--n-peers 12] [--n-memory N] [--out FILE]
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from coreloss.benchmark_throughput import memory_growth_mb, stage_shares, throughput
-
-RESULTS = Path(__file__).resolve().parents[2] / "book" / "results" / "throughput.json"
+from coreloss.study.results import Writer
 
 
 def versions() -> dict[str, str]:
@@ -41,17 +40,15 @@ def main() -> None:
     parser.add_argument("--n-peers", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--n-memory", type=int, default=100_000, help="spectra of the memory test")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    writer = Writer("throughput", args.out)
     result = throughput(n=args.n, n_peers=args.n_peers, repeats=args.repeats)
     first_mb, growth_mb = memory_growth_mb(args.n_memory)
     result |= {"stages": stage_shares(), "n_memory": args.n_memory, "memory_mb": first_mb}
     result |= {"memory_growth_mb": growth_mb}
     result |= {"processor": processor(), "versions": versions()}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    part = args.out.with_suffix(".part")
-    part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    part.replace(args.out)
+    writer.write(result)
     print(json.dumps(result, indent=1))
 
 

@@ -1,7 +1,7 @@
 """The comparison of networks: trainings of all architectures and their scores.
 
-    python tests/benchmarks/bench_networks.py train RUNS [--minutes 30] [--part 0/2] [--only NAME]
-    python tests/benchmarks/bench_networks.py score RUNS
+    python -m coreloss.study.comparison train RUNS [--minutes 30] [--part 0/2] [--only NAME]
+    python -m coreloss.study.comparison score RUNS
 
 `train` goes through the list of `benchmark_networks.runs`; the same command goes on where it was.
 Several processes share the work, each with its part. `--full` trains the networks of published size
@@ -34,15 +34,13 @@ from coreloss.benchmark_confusion import (
     single_element_batch,
 )
 from coreloss.datasets import data_dir
-from coreloss.files import replacing
 from coreloss.identify import DEFAULT_MODEL, Model, load_model
 from coreloss.models import build
+from coreloss.study.results import Writer
 from coreloss.train import LOG, train
-from coreloss.train_export import provenance
 from coreloss.train_log import read_log
 
 PARTS = ("simulated", "measured")
-RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
 
 
 def main() -> None:
@@ -57,7 +55,7 @@ def main() -> None:
     parser.add_argument("--part", default="0/1", help="this process of how many, such as 0/2")
     parser.add_argument("--only", nargs="+", help="names of runs")
     parser.add_argument("--test", type=int, default=4096, help="simulated test spectra")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
     {"train": train_all, "score": score_all}[args.task](args)
@@ -82,7 +80,7 @@ def train_all(args: argparse.Namespace) -> None:
 
 
 def score_all(args: argparse.Namespace) -> None:
-    path = args.out / "networks.json"
+    result = Writer("networks", args.out)
     sets = networks.load_sets(n_test=args.test, n_validation=args.test, directory=data_dir())
     single = single_element_batch(max(args.test // 128, 4), seed=0)
     about = {
@@ -92,11 +90,10 @@ def score_all(args: argparse.Namespace) -> None:
             "single": len(single),
             **{f"measured_{quality}": len(m.records) for quality, m in sets.measured.items()},
         },
-        "provenance": provenance("cpu"),
         "observable": np.round(observable_rates(single), 2).tolist(),
     }
-    stored = json.loads(path.read_text()) if path.is_file() else {}
-    usable = all(stored.get(name) == about[name] for name in ("sets", "provenance"))
+    stored = result.kept()
+    usable = stored.get("sets") == about["sets"]
     known = {row["model"]: row for row in stored["networks"]} if usable else {}
     old_snapshots = stored["snapshots"] if usable else []
     sources = _sources(args.folder)
@@ -107,6 +104,12 @@ def score_all(args: argparse.Namespace) -> None:
         return networks.decided(model, sets.validation)
 
     rows, snapshots, curves = {}, [], {}
+
+    def write() -> None:
+        result.write(
+            about | {"networks": list(rows.values()), "snapshots": snapshots, "curves": curves}
+        )
+
     for name, source in sources.items():
         training = _training(source)
         curves[name] = _columns(source.log)
@@ -117,7 +120,7 @@ def score_all(args: argparse.Namespace) -> None:
         rows[name] = _row(model_of(name), sets, single) | training
         parts = _snapshots(source.log.parent)
         snapshots += [_snapshot(model_of(name), part, sets) for part in parts]
-        _write(path, about, rows, snapshots, curves)
+        write()
     for name, members in networks.ENSEMBLES.items():
         if not set(members) <= set(rows):
             continue
@@ -126,7 +129,7 @@ def score_all(args: argparse.Namespace) -> None:
             continue
         model = networks.ensemble(name, [model_of(m) for m in members], sets.validation)
         rows[name] = _row(model, sets, single) | {"members": list(members)}
-    _write(path, about, rows, snapshots, curves)
+    write()
 
 
 class Source(NamedTuple):
@@ -144,12 +147,6 @@ def _sources(folder: Path) -> dict[str, Source]:
     weights = Path(str(resources.files("coreloss") / "weights"))
     files = (weights / f"{DEFAULT_MODEL}{ending}" for ending in (".json", ".csv"))
     return found | {DEFAULT_MODEL: Source(DEFAULT_MODEL, *files)}
-
-
-def _write(path: Path, about: dict, rows: dict, snapshots: list, curves: dict) -> None:
-    found = about | {"networks": list(rows.values()), "snapshots": snapshots, "curves": curves}
-    with replacing(path) as part:
-        part.write_text(json.dumps(found, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _row(model, sets, single) -> dict:

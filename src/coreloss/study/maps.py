@@ -1,15 +1,15 @@
 """Maps and amounts: known superlattices, measured spectra, speed beside eXSpy and pyEELSMODEL.
 
-    python tests/benchmarks/bench_maps.py [--only doses thickness ...] [--out FILE]
+    python -m coreloss.study.maps [--only doses thickness ...] [--out FILE]
+    python -m coreloss.study.maps --speed
 
-Each part replaces its own entry of the results file. Run the part `speed` on a machine that does
-nothing else.
+The first writes book/results/maps.json; each part replaces its own entry, and entries made by other
+code are dropped. The second writes speed.json; run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,9 @@ from typing import Any
 from coreloss import benchmark_maps as bench
 from coreloss import benchmark_real as real
 from coreloss.datasets import NO_DATA, data_dir
-from coreloss.files import replacing
+from coreloss.study.results import Writer
 from coreloss.superlattice import Superlattice
-from coreloss.train_export import provenance
 
-RESULTS = Path(__file__).resolve().parents[2] / "book" / "results" / "maps.json"
 DOSES = (5e5, 2e6, 2e7, 2e8)
 THICKNESSES_NM = (10.0, 100.0)
 """Beside the usual one, which is among the doses."""
@@ -29,15 +27,17 @@ THICKNESSES_NM = (10.0, 100.0)
 
 def main() -> None:
     args = arguments().parse_args()
-    found: dict[str, Any] = json.loads(args.out.read_text()) if args.out.exists() else {}
-    for part in args.only:
-        content = PARTS[part]()
-        if content is None:
-            continue
-        found[part] = {"rows": content, "provenance": provenance("cpu")}
-        with replacing(args.out) as path:
-            path.write_text(json.dumps(found, indent=1) + "\n")
-        print(part, "done", flush=True)
+    parts = SPEED if args.speed else PARTS
+    result = Writer("speed" if args.speed else "maps", args.out)
+    found = result.kept()
+    for part in args.only or parts:
+        if part not in parts:
+            raise SystemExit(f"no part {part!r}; there are: {', '.join(parts)}")
+        content = parts[part]()
+        if content is not None:
+            found[part] = content
+            result.write(found)
+            print(part, "done", flush=True)
 
 
 def doses() -> list[dict[str, Any]]:
@@ -86,15 +86,15 @@ PARTS = {
     "wide": wide,
     "unnamed": unnamed,
     "real": measured,
-    "speed": bench.speeds,
-    "million": bench.streamed,
 }
+SPEED = {"speed": bench.speeds, "million": bench.streamed}
 
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--only", nargs="+", help=f"of {', '.join((*PARTS, *SPEED))}")
+    parser.add_argument("--speed", action="store_true", help="times and memory")
+    parser.add_argument("--out", type=Path)
     return parser
 
 

@@ -1,19 +1,16 @@
 """All ways to identify elements side by side, and what errors of axis, dose and window cost them.
 
-    python tests/benchmarks/bench_identify.py [--network NAME=FOLDER ...] [--n 1000] [--n-fit 200]
-    python tests/benchmarks/bench_identify.py --figure robustness.png
+    python -m coreloss.study.identification [--network NAME=FOLDER ...] [--n 1000] [--n-fit 200]
 
 Methods are an edge finder, the fit alone, the shipped network, that network with the fit where its
 card joins the two, and the networks that are named (folders or files as for `load_model`). `--only`
 names some methods, `--kinds` some curves (none of them: the table alone). Numbers go to `--out` as
 they come; the same command goes on where it was, by the same code and with the same sizes.
-`--figure` draws what is there.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,15 +19,11 @@ from typing import Any, NamedTuple
 import torch
 
 from coreloss import benchmark_identify as bench
-from coreloss.datasets import NO_DATA, data_dir
-from coreloss.files import replacing
+from coreloss.datasets import MEASURED_SETS, NO_DATA, data_dir
 from coreloss.identify import DEFAULT_MODEL, Model, load_model
 from coreloss.identify_evidence import Combination
-from coreloss.train_export import provenance
+from coreloss.study.results import Writer
 
-RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
-QUALITIES = ("A", "AB")
-FEWEST_DRAWN = 5  # spectra of a point
 FINDER_THRESHOLD = 0.5  # the sensitivity that pyTEMlib sets
 
 
@@ -46,9 +39,6 @@ class Entry(NamedTuple):
 def main() -> None:
     args = arguments().parse_args()
     torch.set_num_threads(1)
-    if args.figure:
-        draw(json.loads(args.out.read_text(encoding="utf-8")), args.figure)
-        return
     directory = data_dir()
     if directory is None:
         print(NO_DATA)
@@ -56,7 +46,7 @@ def main() -> None:
     if unknown := set(args.only or ()) - set(entries):
         raise SystemExit(f"--only names {sorted(unknown)}; allowed: {', '.join(entries)}")
     sizes = {"n": args.n, "n_fit": args.n_fit}
-    store = Store(args.out, {"sizes": sizes, "provenance": provenance("cpu")})
+    store = Store(Writer("identify", args.out), {"sizes": sizes})
     chosen = {name: e for name, e in entries.items() if not args.only or name in args.only}
     for name, entry in chosen.items():
         table_row(store, name, entry, args, directory)
@@ -73,8 +63,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--kinds", nargs="*", default=list(bench.GRIDS), type=_kind)
     parser.add_argument("--n", type=int, default=1000, help="simulated spectra of each set")
     parser.add_argument("--n-fit", type=int, default=200, help="of them for methods that fit")
-    parser.add_argument("--out", type=Path, default=RESULTS / "identify.json")
-    parser.add_argument("--figure", type=Path, help="draw the curves of --out and stop")
+    parser.add_argument("--out", type=Path)
     return parser
 
 
@@ -86,7 +75,7 @@ def methods(networks: dict[str, str]) -> dict[str, Entry]:
     }
     for name, path in ({DEFAULT_MODEL: DEFAULT_MODEL} | networks).items():
         model = load_model(path)
-        version, own = bench.fingerprint(model), model.present_threshold
+        version, own = model.fingerprint, model.present_threshold
         found[name] = Entry(bench.network_alone(model), version, own)
         if joined(model):
             method = bench.network_and_fit(model)
@@ -102,9 +91,9 @@ def joined(model: Model) -> bool:
 class Store:
     """Rows of the results file by key, written after each; those of other code are forgotten."""
 
-    def __init__(self, path: Path, about: dict[str, Any]) -> None:
-        self.path, self.about = path, about
-        stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    def __init__(self, writer: Writer, about: dict[str, Any]) -> None:
+        self.writer, self.about = writer, about
+        stored = writer.kept()
         usable = bool(stored) and all(stored.get(name) == value for name, value in about.items())
         rows = [*stored["table"], *stored["curves"]] if usable else []
         self.rows = {_key(row): row for row in rows}
@@ -119,9 +108,7 @@ class Store:
     def _write(self) -> None:
         table = [row for row in self.rows.values() if "sets" in row]
         curves = [row for row in self.rows.values() if "sets" not in row]
-        found = self.about | {"table": table, "curves": curves}
-        with replacing(self.path) as part:
-            part.write_text(json.dumps(found, allow_nan=False) + "\n", encoding="utf-8")
+        self.writer.write(self.about | {"table": table, "curves": curves})
 
 
 def table_row(store: Store, name: str, entry: Entry, args, directory) -> dict[str, Any]:
@@ -132,7 +119,7 @@ def table_row(store: Store, name: str, entry: Entry, args, directory) -> dict[st
         validation = bench.simulated("validation", n=args.n).head(n)
         sets = {"simulated": bench.simulated("test", n=args.n).head(n)}
         if directory:
-            sets |= {f"measured {q}": bench.measured(directory, quality=q) for q in QUALITIES}
+            sets |= {f"measured {name}": bench.measured(directory, name) for name in MEASURED_SETS}
         row = bench.compare(entry.method, validation, sets, own_threshold=entry.own_threshold)
         said = [f"{s} {m['f1']:.3f}/{m['exact_match_ratio']:.3f}" for s, m in row["sets"].items()]
         print(f"{name}: F1/EMR {', '.join(said)}", flush=True)
@@ -163,25 +150,6 @@ def curve_points(store: Store, kind: str, data: str, x: float, entries, args, di
         row = store.once(key, compute)
         if row["n"]:
             print(f"{kind} {data} {x:g} {name}: F1 {row['f1']:.3f}", flush=True)
-
-
-def draw(results: dict[str, Any], path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    from coreloss.plot_robustness import plot_robustness
-
-    curves = [row for row in results["curves"] if row["n"] >= FEWEST_DRAWN]
-    panels = list(dict.fromkeys((row["kind"], row["data"]) for row in curves))
-    rows = -(-len(panels) // 2)
-    figure, axes = plt.subplots(rows, 2, figsize=(10, 3.1 * rows), squeeze=False)
-    for ax in axes.flat[len(panels) :]:
-        ax.set_axis_off()
-    for ax, (kind, data) in zip(axes.flat, panels, strict=False):
-        here = [row for row in curves if (row["kind"], row["data"]) == (kind, data)]
-        plot_robustness(here, ax, kind=kind, legend=ax is axes.flat[0])
-        ax.set_title(data, loc="left", fontsize="medium")
-    figure.tight_layout()
-    figure.savefig(path, dpi=130)
 
 
 def _key(row: dict[str, Any]) -> tuple:

@@ -3,28 +3,25 @@
 "simulated" puts simulated spectra of the defaults in the place of the measured ones: what the
 numbers are when the simulator is right.
 
-python tests/benchmarks/bench_gate.py [--n 512] [--seed 0] [--only paper default ...] [--out FILE]
+python -m coreloss.study.gate [--n 512] [--seed 0] [--only paper default ...] [--out FILE]
 
-Writes book/results/gate.json after every settings value; reports of the same n and seed that are
-there already and not asked for stay.
+Writes book/results/gate.json after every settings value; reports of the same code, n and seed that
+are there already and not asked for stay.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 from coreloss.datasets import NO_DATA, data_dir
 from coreloss.evaluate_realism import gate, summary
 from coreloss.evaluate_realism_pools import read_measured, stand_ins
-from coreloss.files import replacing
 from coreloss.settings import INGREDIENTS, SimulationSettings
+from coreloss.study.results import Writer
 
-RESULTS = Path(__file__).resolve().parents[2] / "book" / "results" / "gate.json"
 WITH_FILES = ("paper", "default")
 """Only these reports keep their list of files."""
 CONTROL = "simulated"
@@ -46,11 +43,8 @@ def chosen(names: list[str] | None) -> dict[str, SimulationSettings]:
     return {name: known[name] for name in names or known}
 
 
-def kept(path: Path, *, n: int, seed: int) -> dict[str, dict]:
-    """Reports of an earlier run with the same n and seed."""
-    if not path.is_file():
-        return {}
-    reports = json.loads(path.read_text(encoding="utf-8"))["reports"]
+def kept(reports: dict[str, dict], *, n: int, seed: int) -> dict[str, dict]:
+    """Those of the reports of an earlier run that have the same n and seed."""
     return {k: v for k, v in reports.items() if (v["n"], v["seed"]) == (n, seed)}
 
 
@@ -59,13 +53,14 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=512, help="simulated spectra per file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", help="names such as paper, default")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     settings, folder = chosen(args.only), data_dir()
     if folder is None:
         sys.exit(NO_DATA)
     measured = read_measured(folder)
-    reports = kept(args.out, n=args.n, seed=args.seed)
+    result = Writer("gate", args.out)
+    reports = kept(result.kept().get("reports", {}), n=args.n, seed=args.seed)
     for name, value in settings.items():
         start = time.perf_counter()
         seen = measured
@@ -77,9 +72,7 @@ def main() -> None:
         print(f"{name} ({report['seconds']:.0f} s): {row}", flush=True)
         reports[name] = report if name in WITH_FILES else {**report, "files": []}
         ordered = {key: reports[key] for key in named_settings() if key in reports}
-        result = {"versions": {"torch": version("torch")}, "reports": ordered}
-        with replacing(args.out) as part:
-            part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        result.write({"reports": ordered})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Fit how network and local fits are joined, on simulated spectra, into a network's card.
 
-python tests/benchmarks/fit_combination.py CARD_OR_FOLDER [--n 4096] [--seed 0] [--dry-run]
+python -m coreloss.study.combination CARD_OR_FOLDER [--n 4096] [--seed 0] [--dry-run]
 
 Half of the spectra are fitted, the other half tells what the join is worth.
 """

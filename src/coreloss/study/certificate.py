@@ -1,0 +1,78 @@
+"""What a stored result depends on, and whether that is still what the checkout holds.
+
+A certificate names the simulator (`stream.simulator_fingerprint`), the shipped network
+(`identify.Model.fingerprint`) and the measured files (`datasets.measured_fingerprint`) that a
+result was made with. Results files, cards of networks and executed notebooks carry one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Collection, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from coreloss.datasets import data_dir, measured_fingerprint
+from coreloss.identify import load_model
+from coreloss.provenance import provenance
+from coreloss.stream import simulator_fingerprint
+
+KEY = "certificate"
+SIMULATOR, NETWORK, MEASURED = "simulator", "network", "measured"
+EVERYTHING = (SIMULATOR, NETWORK, MEASURED)
+
+
+@cache
+def fingerprint_of(part: str) -> str | None:
+    """What the checkout holds of one part; None for measured files where there are none."""
+    if part == SIMULATOR:
+        return simulator_fingerprint()
+    if part == NETWORK:
+        return load_model().fingerprint
+    folder = data_dir()
+    return None if folder is None else measured_fingerprint(folder)
+
+
+def depends_on(needs: Collection[str]) -> dict[str, str | None]:
+    """Fingerprints of the parts that a result needs, as they are now."""
+    return {part: fingerprint_of(part) for part in EVERYTHING if part in needs}
+
+
+def certificate(*, command: str, needs: Collection[str], seconds: float) -> dict[str, Any]:
+    """The certificate of a result that was computed just now by this checkout."""
+    return {
+        "command": command,
+        "made": time.strftime("%Y-%m-%d", time.gmtime()),
+        "seconds": round(seconds, 1),
+        "depends": depends_on(needs),
+        "provenance": provenance(),
+    }
+
+
+def changed(depends: Mapping[str, str | None]) -> list[str]:
+    """Parts that are no longer those of a certificate, in words.
+
+    Measured files count only where they are at hand.
+    """
+    found = []
+    for part, then in depends.items():
+        now = fingerprint_of(part)
+        if now != then and (part != MEASURED or now is not None):
+            found.append(f"{part} was {then or 'not at hand'}, is {now}")
+    return found
+
+
+def certificate_of_notebook(results: Mapping[str, Path]) -> dict[str, Any]:
+    """What an executed notebook depends on: everything, and the results files that it shows."""
+    contents = {name: file_digest(path) for name, path in sorted(results.items())}
+    return {"depends": depends_on(EVERYTHING), "results": contents}
+
+
+def file_digest(path: Path) -> str:
+    """Sixteen letters for the contents of a file, whatever is said of how it was made."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.pop(KEY, None)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
