@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 
 from coreloss.datasets import data_dir, measured_fingerprint
 from coreloss.identify import load_model
-from coreloss.provenance import provenance
 from coreloss.stream import simulator_fingerprint
 
 KEY = "certificate"
@@ -39,17 +37,6 @@ def fingerprint_of(part: str) -> str | None:
 def depends_on(needs: Collection[str]) -> dict[str, str | None]:
     """Fingerprints of the parts that a result needs, as they are now."""
     return {part: fingerprint_of(part) for part in EVERYTHING if part in needs}
-
-
-def certificate(*, command: str, needs: Collection[str], seconds: float) -> dict[str, Any]:
-    """The certificate of a result that was computed just now by this checkout."""
-    return {
-        "command": command,
-        "made": time.strftime("%Y-%m-%d", time.gmtime()),
-        "seconds": round(seconds, 1),
-        "depends": depends_on(needs),
-        "provenance": provenance(),
-    }
 
 
 def changed(depends: Mapping[str, str | None]) -> list[str]:

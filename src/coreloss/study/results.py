@@ -25,7 +25,7 @@ from typing import Any
 from coreloss import stream
 from coreloss.files import replacing
 from coreloss.provenance import CHECKOUT, provenance
-from coreloss.study.certificate import KEY, MEASURED, NETWORK, SIMULATOR, certificate, changed
+from coreloss.study.certificate import KEY, MEASURED, NETWORK, SIMULATOR, changed, depends_on
 
 FOLDER = CHECKOUT / "book" / "results"
 FRESH, STALE, PINNED, MISSING = "fresh", "stale", "pinned", "missing"
@@ -83,13 +83,14 @@ class Writer:
 
     def __init__(self, name: str, path: Path | None = None) -> None:
         self.name, self.path, self._begun = name, path or path_of(name), time.monotonic()
+        self._origin = provenance()  # of the code that runs, not of what is there at the end
         self._earlier: float | None = None
 
     def kept(self) -> dict[str, Any]:
         """What an earlier run of the same code left, if what it depends on is still the same."""
         stored = json.loads(self.path.read_text()) if self.path.is_file() else {}
         about = stored.pop(KEY, None)
-        if about is None or changed(about["depends"]) or about["provenance"] != provenance():
+        if about is None or changed(about["depends"]) or about["provenance"] != self._origin:
             return {}
         if self._earlier is None:
             self._earlier = about["seconds"]
@@ -99,7 +100,13 @@ class Writer:
         """Replace the file."""
         seconds = (self._earlier or 0.0) + time.monotonic() - self._begun
         command = shlex.join(["python", *sys.orig_argv[1:]])
-        about = certificate(command=command, needs=RESULTS[self.name].needs, seconds=seconds)
+        about = {
+            "command": command,
+            "made": time.strftime("%Y-%m-%d", time.gmtime()),
+            "seconds": round(seconds, 1),
+            "depends": depends_on(RESULTS[self.name].needs),
+            "provenance": self._origin,
+        }
         _store(self.path, {KEY: about, **content})
 
 
