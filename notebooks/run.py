@@ -5,18 +5,23 @@
 Parameters come from notebooks/params/<profile>.yml, one section per notebook; a name which the
 notebook's `parameters` cell does not have is an error. Timestamps, durations, paths and stderr are
 taken out of the copy, and it is put in place in one step: a failed or interrupted run leaves the
-last good one.
+last good one. The metadata of a copy say what it was made with: simulator, network, measured files
+and results files.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import re
 import sys
 import time
 from pathlib import Path
+
+from coreloss.study import results
+from coreloss.study.certificate import KEY, certificate_of_notebook
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -98,13 +103,28 @@ def execute(source: Path, target: Path, parameters: dict) -> str | None:
             kernel_name="python3", progress_bar=False,
         )  # fmt: skip
         _show_warnings(notebook)
-        nbformat.write(clean(notebook), part)
+        clean(notebook).metadata[KEY] = certificate_of_notebook(results_read_by(source))
+        nbformat.write(notebook, part)
         os.replace(part, target)
     except papermill.PapermillExecutionError as error:
-        return str(error)
+        return f"{source.name}, cell {_place(source, error.source)}:{error}"
     finally:
         part.unlink(missing_ok=True)
     return None
+
+
+def results_read_by(source: Path) -> dict[str, Path]:
+    """The results files that the code of a notebook reads, by name."""
+    cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return {name: results.path_of(name) for name in re.findall(r'results\.read\("(\w+)"', code)}
+
+
+def _place(source: Path, code: str) -> str:
+    """Number of a code cell among all cells of its notebook, such as "9 of 35"."""
+    cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells]
+    return f"{texts.index(code) if code in texts else '?'} of {len(texts)}"
 
 
 def clean(notebook):

@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from coreloss.identify_evidence import Combination
-from coreloss.models import build, config_of
-from coreloss.provenance import digest_of
+from coreloss.models import build, config_of, weights_fingerprint
 from coreloss.spectra import NetworkInput
 
 DEFAULT_MODEL = "edgenet-small"
@@ -42,13 +41,8 @@ class Model:
     @property
     def fingerprint(self) -> str:
         """Sixteen letters for weights and decisions: equal ones answer alike."""
-        weights = (
-            part
-            for name, value in sorted(self.network.state_dict().items())
-            for part in (name, value.detach().cpu().contiguous().numpy().tobytes())
-        )
         fixed = (self.present_threshold, self.absent_threshold, self.temperature)
-        return digest_of(*weights, repr((fixed, asdict(self.combination))))
+        return weights_fingerprint(self.network, repr((fixed, asdict(self.combination))))
 
     def probability(self, inputs: NetworkInput) -> np.ndarray:
         """sigmoid(logits / temperature) of the 80 elements, (batch, 80) float64."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 
 import numpy as np
@@ -31,12 +31,13 @@ _BANDS = 48
 _SETTINGS = {"default": SimulationSettings(), "paper": SimulationSettings.paper()}
 
 
-def simulator_fingerprint(settings: SimulationSettings | None = None) -> str:
+def simulator_fingerprint(settings: Mapping[str, object] | None = None) -> str:
     """Sixteen letters for settings, tables and the recorded stream: equal ones draw equal spectra.
 
-    Quick: nothing is simulated. That the record is true is for the tests.
+    ``settings`` is what `SimulationSettings.as_dict` gives, of the default ones if None. Quick:
+    nothing is simulated. That the record is true is for the tests.
     """
-    content = json.dumps((settings or SimulationSettings()).as_dict(), sort_keys=True)
+    content = json.dumps(settings or SimulationSettings().as_dict(), sort_keys=True)
     return digest_of(content, *(_data(name) for name in (*TABLES, RECORD)))
 
 

@@ -17,16 +17,18 @@ from coreloss.calibrate import (
 )
 from coreloss.evaluate import average_precision, scores
 from coreloss.files import replacing
-from coreloss.models import architecture_of
+from coreloss.models import architecture_of, weights_fingerprint
 from coreloss.simulate import Batch
 from coreloss.spectra import normalise
+from coreloss.stream import simulator_fingerprint
 from coreloss.train_losses import loss_mask
 
 MAX_BYTES = 16_000_000
 RIGHT_NAMES, LOST_ELEMENTS = 0.975, 0.02
-"""Share of the names above the threshold that are right on simulated spectra (of 95 to 98 %, the
-one with the best F1 on the validation half of the measured files), and of the visible elements
-that are called absent."""
+"""Share of the names above the threshold that are right on simulated spectra (of five levels from
+95 to 98 %, the one with the best F1 on the validation half of the measured files), and of the
+visible elements that are called absent. A false name costs its reader more than an "undetermined",
+so that the first lies above the level at which precision equals recall."""
 
 
 def predict(model: torch.nn.Module, spectrum, mask, *, batch_size: int = 256) -> torch.Tensor:
@@ -63,11 +65,10 @@ def validate(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
 
 
 def decisions(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
-    """Temperature and thresholds, fixed on simulated validation spectra only.
+    """Temperature and thresholds from simulated validation spectra.
 
     Present from where `RIGHT_NAMES` of the names are right, absent below the probability that loses
-    `LOST_ELEMENTS` of the visible ones; undetermined between the two. A false name costs its reader
-    more than an "undetermined".
+    `LOST_ELEMENTS` of the visible ones; undetermined between the two.
     """
     counted = loss_mask(batch).cpu().numpy()
     present = batch.present.cpu().numpy()
@@ -113,9 +114,15 @@ def write_card(
         "parameters": sum(value.numel() for value in model.parameters()),
         **decisions(model, validation),
         "decisions": f"{len(validation)} validation spectra",
+        "right_names": RIGHT_NAMES,
+        "lost_elements": LOST_ELEMENTS,
         "validation": {k: v for k, v in row.items() if v == v},  # a run of 0 steps has no loss
         "training": training,
         "provenance": origin,
+        "certificate": {
+            "simulator": simulator_fingerprint(training["settings"]),
+            "weights": weights_fingerprint(model),
+        },
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n")

@@ -6,6 +6,8 @@ from dataclasses import fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from coreloss.provenance import digest_of
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -51,6 +53,16 @@ def architecture_of(config: Any) -> str:
             return name
     known = ", ".join(config_name for _, _, config_name in ARCHITECTURES.values())
     raise ValueError(f"configuration is a {own[1]}; it must be one of {known}")
+
+
+def weights_fingerprint(network: nn.Module, *more: str) -> str:
+    """Sixteen letters for all weights and statistics of a network, and what belongs to them."""
+    weights = (
+        part
+        for name, value in sorted(network.state_dict().items())
+        for part in (name, value.detach().cpu().contiguous().numpy().tobytes())
+    )
+    return digest_of(*weights, *more)
 
 
 def build(config: Any) -> nn.Module:
