@@ -124,7 +124,7 @@ def _place(source: Path, code: str) -> str:
     """Number of a code cell among all cells of its notebook, such as "9 of 35"."""
     cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
     texts = ["".join(cell["source"]) for cell in cells]
-    return f"{texts.index(code) if code in texts else '?'} of {len(texts)}"
+    return f"{texts.index(code) + 1 if code in texts else '?'} of {len(texts)}"
 
 
 def clean(notebook):

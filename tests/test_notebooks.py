@@ -7,11 +7,14 @@ import re
 import statistics
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
+
+from coreloss.study import certificate
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -110,6 +113,26 @@ def copy_errors(source: dict, copy: dict) -> list[str]:
     return errors
 
 
+def stale_parts(source: Path, copy: dict) -> list[str]:
+    """What an executed copy was made with and is no longer so."""
+    about = copy["metadata"].get(certificate.KEY)
+    if about is None:
+        return ["no certificate"]
+    shown = {name: certificate.file_digest(p) for name, p in run.results_read_by(source).items()}
+    errors = certificate.changed(about["depends"])
+    for name in sorted(shown.keys() | about["results"].keys()):
+        if shown.get(name) != about["results"].get(name):
+            errors.append(f"{name}.json is another one")
+    return errors
+
+
+def unexplained_results(notebook: dict, names: Collection[str]) -> list[str]:
+    """Results that a notebook reads without saying where they come from."""
+    code = "\n".join(text_of(cell) for cell in code_cells(notebook))
+    told = " ".join(re.findall(r"results\.origin\(([^)]*)\)", code))
+    return [name for name in names if f'"{name}"' not in told]
+
+
 def _texts(outputs: list[dict]) -> list:
     """The readable parts of outputs: pictures hold any letters."""
     data = [o.get("data", {}) for o in outputs]
@@ -130,12 +153,21 @@ def test_source(path):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_results_shown_say_where_they_come_from(path):
+    missing = unexplained_results(read(path), run.results_read_by(path))
+    assert not missing, f"{path.name} shows {missing} without a cell with results.origin"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_executed_copy(path):
     copy = ROOT / "book" / "notebooks" / path.name
     if not copy.exists():
         pytest.skip(f"{path.name} has no executed copy yet: notebooks/run.py {path.stem}")
     errors = copy_errors(read(path), read(copy))
     assert not errors, "\n".join([path.name, *errors])
+    stale = stale_parts(path, read(copy))
+    again = f"notebooks/run.py {path.stem}"
+    assert not stale, f"{path.stem} is stale ({'; '.join(stale)}): {again}"
 
 
 def test_executed_copies_have_sources():
@@ -228,13 +260,33 @@ def test_bad_copies_are_found(executed):
         assert copy_errors(source, bad)
 
 
+def test_stale_copies_are_noticed(tmp_path, monkeypatch):
+    source = tmp_path / "00_small.ipynb"
+    monkeypatch.setattr(certificate, "fingerprint_of", lambda part: f"{part} 1")
+    reads = ("code", 'from coreloss.study import results\nresults.read("gate")')
+    source.write_text(json.dumps(notebook_of(*GOOD, reads)), encoding="utf-8")
+    assert list(run.results_read_by(source)) == ["gate"]
+    assert unexplained_results(read(source), ["gate"]) == ["gate"]
+    told = notebook_of(reads, ("code", 'Markdown(results.origin("maps", "gate"))'))
+    assert unexplained_results(told, ["gate", "maps"]) == []
+    about = certificate.certificate_of_notebook(run.results_read_by(source))
+    copy = {"metadata": {certificate.KEY: about}}
+    assert stale_parts(source, copy) == []
+    monkeypatch.setattr(certificate, "fingerprint_of", lambda part: f"{part} 2")
+    about["results"]["gate"] = "0"
+    assert len(stale_parts(source, copy)) == 4
+    assert stale_parts(source, {"metadata": {}}) == ["no certificate"]
+
+
 def test_failing_notebook_keeps_the_last_good_copy(tmp_path):
     source = tmp_path / "00_small.ipynb"
     target = tmp_path / "out" / source.name
     target.parent.mkdir()
     target.write_text("good", encoding="utf-8")
     source.write_text(json.dumps(notebook_of(*GOOD, ("code", "1 / 0"))), encoding="utf-8")
-    assert "ZeroDivisionError" in run.execute(source, target, {})
+    said = run.execute(source, target, {})
+    assert "ZeroDivisionError" in said
+    assert said.startswith(f"{source.name}, cell {len(GOOD) + 1} of {len(GOOD) + 1}:")
     assert [(p.name, p.read_text()) for p in target.parent.iterdir()] == [(source.name, "good")]
 
 

@@ -32,6 +32,11 @@ def methods_table(rows: Sequence[Row], data: str, *, own: bool = False) -> str:
     return table(header, body)
 
 
+def measured_sets(rows: Sequence[Row]) -> list[str]:
+    """Names of the measured sets of the rows, the one that has chosen nothing first."""
+    return [name for name in rows[0]["sets"] if name.startswith("measured")]
+
+
 def groups_table(groups: Sequence[Row]) -> str:
     """Scores of groups of measured files: by source, range, dose and edge family."""
     header = ("by", "group", "n", "positives", "F1", "EMR")

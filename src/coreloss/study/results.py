@@ -164,13 +164,13 @@ def _origin(found: State) -> str:
     return f"**Stale.** Numbers from {file}, {made}; {parts} changed since."
 
 
-def pin(name: str, because: str) -> None:
+def pin(name: str, because: str, folder: str | Path = FOLDER) -> None:
     """Keep a result that is too expensive to repeat; the next run of its command undoes it."""
-    content = read(name)
     if not because:
         raise ValueError("a pinned result needs a reason: --because 'what makes it expensive'")
+    content = read(name, folder)
     content[KEY]["pinned"] = because
-    _store(path_of(name), content)
+    _store(path_of(name, folder), content)
 
 
 def make(name: str) -> int:
