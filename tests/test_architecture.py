@@ -34,6 +34,7 @@ OWN_LIBRARIES = {
     "report": {"rich"},
     "plot": {"matplotlib"},
     "cli": {"typer", "rich"},
+    "study": {"sklearn"},
 }
 HEAVY = {
     "exspy", "hyperspy", "matplotlib", "numba", "pandas", "periodictable", "pyEELSMODEL",

@@ -1,10 +1,8 @@
 """All methods are judged alike: thresholds from validation, labels of the true axis, one pass."""
 
 import argparse
-import importlib.util
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +18,8 @@ from coreloss.identify import load_model
 from coreloss.identify_evidence import Combination
 from coreloss.plot_robustness import plot_robustness
 from coreloss.spectra import observable
+from coreloss.study import identification as script
+from coreloss.study import results
 
 N = 96
 
@@ -155,8 +155,8 @@ def test_network_and_fit_joins_both(test):
     np.testing.assert_array_equal(both[~tested], alone[~tested])
     assert (both[tested] >= alone[tested] - 1e-6).all()
     assert both.sum() > alone.sum()
-    assert bench.fingerprint(model) != bench.fingerprint(load_model())
-    assert bench.fingerprint(load_model()) == bench.fingerprint(replace(load_model(), name="x"))
+    assert model.fingerprint != load_model().fingerprint
+    assert load_model().fingerprint == replace(load_model(), name="x").fingerprint
 
 
 def test_unknown_kinds_are_refused():
@@ -199,16 +199,7 @@ def test_figure_shows_every_method_in_its_order():
     plt.close(figure)
 
 
-@pytest.fixture(scope="module")
-def script():
-    path = Path(__file__).parent / "benchmarks" / "bench_identify.py"
-    spec = importlib.util.spec_from_file_location("bench_identify", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_stored_rows_are_not_computed_again(script, validation, test, tmp_path):
+def test_stored_rows_are_not_computed_again(validation, test, tmp_path, monkeypatch):
     asked = []
 
     def method(inputs):
@@ -217,21 +208,22 @@ def test_stored_rows_are_not_computed_again(script, validation, test, tmp_path):
 
     args = argparse.Namespace(n=N, n_fit=16)
     entry = script.Entry(method, "v1", 0.5)
-    about = {"sizes": {"n": N}, "provenance": {"commit": "a"}}
+    about = {"sizes": {"n": N}}
 
-    def go(about, entry):
-        store = script.Store(tmp_path / "identify.json", about)
+    def go(entry):
+        store = script.Store(results.Writer("identify", tmp_path / "identify.json"), about)
         row = script.table_row(store, "finder", entry, args, None)
         script.curve_points(store, "offset", "simulated", 4.0, {"finder": entry}, args, None)
         return row
 
-    first = go(about, entry)
+    first = go(entry)
     assert len(asked) == 3
-    assert go(about, entry) == first
+    assert go(entry) == first
     assert len(asked) == 3
-    go(about, entry._replace(version="v2"))  # other weights
+    go(entry._replace(version="v2"))  # other weights
     assert len(asked) == 6
-    go(about | {"provenance": {"commit": "b"}}, entry)
+    monkeypatch.setattr(results, "provenance", lambda: {"commit": "b"})
+    go(entry)
     assert len(asked) == 9
     stored = json.loads((tmp_path / "identify.json").read_text())
     assert [row["method"] for row in stored["table"]] == ["finder"]
@@ -239,11 +231,17 @@ def test_stored_rows_are_not_computed_again(script, validation, test, tmp_path):
         ("offset", "simulated", 4.0)
     ]
     slow = entry._replace(slow=True)
-    row = script.table_row(script.Store(tmp_path / "b.json", about), "slow", slow, args, None)
+    row = script.table_row(
+        script.Store(results.Writer("identify", tmp_path / "b.json"), about),
+        "slow",
+        slow,
+        args,
+        None,
+    )
     assert row["n_validation"] == 16
 
 
-def test_a_network_joins_the_fit_where_its_card_says_how(script):
+def test_a_network_joins_the_fit_where_its_card_says_how():
     names = list(script.methods({}))
     assert names[:2] == ["edge finder", "fit alone"]
     assert ("edgenet-small and fit" in names) == script.joined(load_model())

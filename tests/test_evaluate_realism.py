@@ -1,9 +1,7 @@
 """The gate: features with known values, p-values that are uniform or small, files and figures."""
 
-import importlib.util
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import matplotlib
 
@@ -37,6 +35,7 @@ from coreloss.evaluate_realism_pvalues import (
 )
 from coreloss.settings import DISPERSIONS_EV, SimulationSettings
 from coreloss.spectra import NetworkInput, normalise
+from coreloss.study import gate as script
 
 needs_data = pytest.mark.skipif(data_dir() is None, reason=NO_DATA)
 ENERGY_EV = np.arange(3072.0)
@@ -525,16 +524,7 @@ def test_figures_of_the_gate(report):
     plt.close("all")
 
 
-@pytest.fixture(scope="module")
-def script():
-    path = Path(__file__).parent / "X"
-    spec = importlib.util.spec_from_file_location("bench_gate", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_script_names_its_settings(script):
+def test_script_names_its_settings():
     names = script.named_settings()
     assert list(names)[:2] == ["paper", "default"]
     assert names["without white lines"].white_line_factor == (0.0, 0.0)
@@ -543,7 +533,7 @@ def test_script_names_its_settings(script):
         script.chosen(["defualt"])
 
 
-def test_script_keeps_earlier_reports(script, tmp_path, monkeypatch, report):
+def test_script_keeps_earlier_reports(tmp_path, monkeypatch, report):
     out = tmp_path / "gate.json"
     monkeypatch.setattr(script, "data_dir", lambda: tmp_path)
     monkeypatch.setattr(script, "read_measured", lambda folder: ())
@@ -556,4 +546,4 @@ def test_script_keeps_earlier_reports(script, tmp_path, monkeypatch, report):
     assert list(reports) == ["paper", "default", "without white lines"]
     assert reports["default"]["files"]
     assert not reports["without white lines"]["files"]
-    assert script.kept(out, n=8, seed=0) == {}
+    assert script.kept(reports, n=8, seed=0) == {}

@@ -13,7 +13,7 @@ from coreloss import benchmark_robustness as robustness
 from coreloss import evaluate, plot_networks, report_markdown
 from coreloss.benchmark import Evaluation
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
-from coreloss.identify import Model
+from coreloss.identify import Model, load_model
 from coreloss.spectra import Spectrum
 
 
@@ -138,13 +138,30 @@ def test_tables_hold_the_numbers():
     part = evaluate.scores(present, probability, threshold=0.5, subset="toy")
     limits = dict.fromkeys((*report_markdown.INTERVAL_KEYS, "micro_f1"), (0.25, 0.75))
     result = Evaluation("net", "toy", (part,), limits, 0.0, ROWS)
-    text = report_markdown.comparison_table(result)
-    assert "| net, 2 spectra of this study | 0.83 (0.25 to 0.75) |" in text
-    assert f"| the same, micro average | {part.micro_f1:.2f} (0.25 to 0.75) |" in text
+    line = report_markdown.comparison_table({"test half": result}).splitlines()[2]
+    assert line.startswith("| net, test half, 2 spectra | 0.83 (0.25 to 0.75) |")
+    assert line.endswith(f"| {part.micro_f1:.2f} (0.25 to 0.75) |")
     assert "| a | TiO2 | O Ti | O Sc | missed Ti, false Sc |" in report_markdown.spectra_table(
         result
     )
     assert "| toy | 0.500 | 2 | 0.833 |" in report_markdown.score_table([part])
+
+
+def test_card_adds_up_the_stages_of_a_training():
+    card = dict(load_model().card)
+    stages = report_markdown.stages_of(card)
+    assert len(stages) == len(card["training"]["stages"]) > 1
+    text = report_markdown.card_table(card)
+    assert f"| {sum(stages):,} in {len(stages)} stages, each of them once; last stage" in text
+    del card["training"]["stages"]
+    assert report_markdown.stages_of(card) == [card["validation"]["spectra"]]
+
+
+def test_decisions_are_told_from_the_card():
+    card = load_model().card
+    text = report_markdown.decision_text(card | {"right_names": 0.9, "present_threshold": 0.61})
+    assert "from a probability of 0.610" in text
+    assert "90 % of the names" in text
 
 
 def test_hardest_elements_come_first_with_what_was_found_instead():
