@@ -30,7 +30,7 @@ def _no_network(monkeypatch):
 def run(capfd):
     """Run a command in this process: (exit code, standard output, standard error)."""
 
-    from coreloss import cli
+    from coreloss.cli import app as cli
 
     def command(*arguments):
         with pytest.raises(SystemExit) as ended:

@@ -3,38 +3,32 @@
 import ast
 import functools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import coreloss
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "coreloss"
 
-# The one list of modules, in the order of the data flow: a module imports from those before it.
-# A module `name_part` ranks with `name`; modules of one rank may import each other.
-ORDER = (
-    "files", "provenance", "progress", "threads", "axis", "settings", "sampling", "kinematics",
-    "edges",
-    "formulas", "materials",
-    "compounds", "radial", "atom", "oscillator", "gosh", "photoabsorption", "white_lines", "gos",
-    "cross_section", "scattering", "near_edge", "detector", "simulate", "spectra", "superlattice",
-    "stream", "benchmark_file",
-    "datasets", "models", "evaluate", "calibrate", "train", "edge_fit", "baselines", "identify",
-    "attribution", "benchmark", "quantify", "mapping", "benchmark_quantify",
-    "benchmark_real", "benchmark_maps", "report", "plot", "report_html", "cli", "study",
-)  # fmt: skip
-# A result may draw itself: `plot` is imported inside the method, never at the top of a module.
-LAZY_FROM_ANYWHERE = {"plot"}
+# Folders in the order of the data flow, as the docstring of the package names them.
+ROOMS = tuple(re.search(r"\w+(?: ->\s+\w+)+", coreloss.__doc__).group().split(" ->"))
+ROOMS = tuple(room.strip() for room in ROOMS)
+WORDS = ("axis", "edges", "beam")
+# A result may draw itself: figures are imported inside the method, never at the top of a module.
+LAZY_FROM_ANYWHERE = {"figures"}
 
 TRAINING_LIBRARIES = {"torch", "numpy", "scipy", "h5py", "safetensors"}
 OWN_LIBRARIES = {
-    "radial": {"numba"},
-    "report": {"rich"},
-    "plot": {"matplotlib"},
+    "atoms": {"numba"},
+    "figures": {"matplotlib"},
+    "reports": {"rich"},
     "cli": {"typer", "rich"},
-    "study": {"sklearn"},
+    "study": {"matplotlib", "sklearn"},
 }
 HEAVY = {
     "exspy", "hyperspy", "matplotlib", "numba", "pandas", "periodictable", "pyEELSMODEL",
@@ -63,17 +57,15 @@ def modules() -> list[Path]:
 
 
 def layer(path: Path) -> str:
-    """The part of the package that a file belongs to: models/cnn.py -> models."""
+    """The room that a file belongs to: networks/cnn.py -> networks; a word that all use: itself."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def rank(name: str) -> int | None:
-    """Place of a module in ORDER; `spectra_io` ranks with `spectra` unless it has its own."""
-    parts = name.split("_")
-    for n in range(len(parts), 0, -1):
-        if "_".join(parts[:n]) in ORDER:
-            return ORDER.index("_".join(parts[:n]))
-    return None
+    """Place of a room in the order; words that every room uses come before all."""
+    if name in WORDS:
+        return 0
+    return ROOMS.index(name) + 1 if name in ROOMS else None
 
 
 @functools.cache
@@ -121,14 +113,14 @@ def order_errors(path: Path) -> list[str]:
         other = own_layer(name)
         if other is None or other == me or None in (rank(me), rank(other)):
             continue
-        if rank(other) > rank(me) and (top or ORDER[rank(other)] not in LAZY_FROM_ANYWHERE):
+        if rank(other) > rank(me) and (top or other not in LAZY_FROM_ANYWHERE):
             errors.append(f"{path.name} imports {other}, which comes after {me}")
     return errors
 
 
 def own_libraries(name: str) -> set[str]:
     """Libraries beyond those of the training path that a module may import at its top."""
-    return OWN_LIBRARIES.get(ORDER[rank(name)], set()) if rank(name) is not None else set()
+    return OWN_LIBRARIES.get(name, set())
 
 
 def library_errors(path: Path) -> list[str]:
@@ -180,9 +172,23 @@ def tracked() -> tuple[Path, ...]:
     return tuple(p for p in (ROOT / name for name in names) if p.is_file())
 
 
+def test_every_folder_is_a_room_that_says_what_it_is_for():
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders == set(ROOMS)
+    for path in PACKAGE.rglob("*/__init__.py"):
+        body = tree_of(path).body
+        assert len(body) == 1, f"{path.parent.name}/__init__.py holds more than its docstring"
+        assert ast.get_docstring(tree_of(path)), f"{path.parent.name}/__init__.py says nothing"
+
+
+def test_few_modules_lie_at_the_top():
+    top = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert top <= set(WORDS), f"{sorted(top - set(WORDS))} belong into a room"
+
+
 def test_every_module_has_a_place_in_the_order():
     homeless = sorted({layer(path) for path in modules() if rank(layer(path)) is None})
-    assert not homeless, f"put {homeless} into ORDER in {Path(__file__).name}, where they belong"
+    assert not homeless, f"{homeless} belong into one of the rooms {', '.join(ROOMS)}"
 
 
 @pytest.mark.parametrize("check", [order_errors, library_errors, construct_errors, length_errors])
@@ -194,12 +200,14 @@ def test_modules(check):
 @pytest.mark.parametrize(
     ("check", "name", "source"),
     [
-        (order_errors, "kinematics.py", "from coreloss.simulate import Simulator"),
-        (order_errors, "kinematics.py", "from . import simulate"),
-        (order_errors, "models/cnn.py", "def f():\n    from ..train import fit"),
-        (order_errors, "identify.py", "from coreloss import plot"),
-        (library_errors, "gos.py", "import numba"),
-        (library_errors, "models/cnn.py", "if True:\n    from matplotlib import pyplot"),
+        (order_errors, "physics/a.py", "from coreloss.simulation.simulator import Simulator"),
+        (order_errors, "physics/a.py", "from .. import simulation"),
+        (order_errors, "networks/cnn.py", "def f():\n    from ..training.loop import train"),
+        (order_errors, "edges.py", "from coreloss.runtime.files import replacing"),
+        (order_errors, "identification/a.py", "from coreloss import figures"),
+        (order_errors, "cli/app.py", "def f():\n    from coreloss.study.results import read"),
+        (library_errors, "physics/gos.py", "import numba"),
+        (library_errors, "networks/cnn.py", "if True:\n    from matplotlib import pyplot"),
         (construct_errors, "train.py", "import torch\ntorch.load('x')"),
         (construct_errors, "train.py", "np.random.seed(0)"),
         (construct_errors, "train.py", "try:\n    x\nexcept:\n    pass"),
@@ -217,10 +225,11 @@ def test_each_check_finds_what_it_is_for(check, name, source, tmp_path, monkeypa
 
 def test_lazy_imports_are_allowed(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
-    path = tmp_path / "identify.py"
-    path.write_text("def show():\n    import matplotlib\n    from coreloss import plot\n")
+    path = tmp_path / "identification" / "identify.py"
+    path.parent.mkdir()
+    path.write_text("def show():\n    import matplotlib\n    from coreloss import figures\n")
     assert not order_errors(path) + library_errors(path)
-    path.write_text("def show():\n    from coreloss.plot_tables import plot_matrix\n")
+    path.write_text("def show():\n    from coreloss.figures.tables import plot_matrix\n")
     assert not order_errors(path)
 
 
@@ -237,8 +246,8 @@ def test_import_coreloss_is_light():
 
 
 def test_training_path_loads_nothing_heavy():
-    names = [layer(path) for path in modules() if path.parent == PACKAGE]
-    light = [f"coreloss.{name}" for name in names if not own_libraries(name)]
+    relative = [path.relative_to(PACKAGE).with_suffix("").parts for path in modules()]
+    light = ["coreloss." + ".".join(p) for p in relative if not own_libraries(p[0])]
     assert loaded_by("import " + ", ".join(["coreloss", *light])) == set()
 
 

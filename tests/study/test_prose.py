@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from coreloss.identify import load_model, shipped_models
-from coreloss.report_markdown import PUBLISHED, stages_of
+from coreloss.identification.trained_model import load_model, shipped_models
 from coreloss.study import results
+from coreloss.study.identification.tables import PUBLISHED
+from coreloss.study.training.tables import stages_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SCORES = "f1 precision recall micro_f1 micro_precision micro_recall exact_match_ratio ece threshold"

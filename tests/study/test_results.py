@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from coreloss.identify import load_model, shipped_models
-from coreloss.models import weights_fingerprint
-from coreloss.settings import SimulationSettings
-from coreloss.stream import simulator_fingerprint
+from coreloss.identification.trained_model import load_model, shipped_models
+from coreloss.networks.architectures import weights_fingerprint
+from coreloss.simulation.settings import SimulationSettings
+from coreloss.simulation.stream import simulator_fingerprint
 from coreloss.study import certificate, results
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from coreloss.datasets import data_dir, measured_fingerprint
-from coreloss.identify import load_model
-from coreloss.stream import simulator_fingerprint
+from coreloss.datasets.measured import data_dir, measured_fingerprint
+from coreloss.identification.trained_model import load_model
+from coreloss.simulation.stream import simulator_fingerprint
 
 KEY = "certificate"
 SIMULATOR, NETWORK, MEASURED = "simulator", "network", "measured"

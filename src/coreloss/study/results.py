@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coreloss import stream
-from coreloss.files import replacing
-from coreloss.provenance import CHECKOUT, provenance
+from coreloss.runtime.files import replacing
+from coreloss.runtime.provenance import CHECKOUT, provenance
+from coreloss.simulation import stream
 from coreloss.study.certificate import KEY, MEASURED, NETWORK, SIMULATOR, changed, depends_on
 
 FOLDER = CHECKOUT / "book" / "results"

@@ -12,9 +12,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from coreloss.benchmark import make_benchmark, score_benchmark, score_experimental
-from coreloss.datasets import MEASURED_SETS, NO_DATA, data_dir
-from coreloss.identify import load_model
+from coreloss.datasets.evaluation import make_benchmark, score_benchmark, score_experimental
+from coreloss.datasets.measured import MEASURED_SETS, NO_DATA, data_dir
+from coreloss.identification.trained_model import load_model
 from coreloss.study.results import Writer
 
 

@@ -1,0 +1,15 @@
+from .beam import Beam as Beam
+from .edges import ELEMENTS as ELEMENTS
+from .identification.identify import identify as identify
+from .identification.trained_model import load_model as load_model
+from .mapping.amount_maps import quantify_image as quantify_image
+from .mapping.element_maps import map_elements as map_elements
+from .quantification.quantify import quantify as quantify
+from .runtime.provenance import __version__ as __version__
+from .simulation.settings import SimulationSettings as SimulationSettings
+from .simulation.simulator import Simulator as Simulator
+from .spectra.image import open_image as open_image
+from .spectra.reading import read_spectrum as read_spectrum
+from .spectra.spectrum import Spectrum as Spectrum
+from .training.loop import TrainConfig as TrainConfig
+from .training.loop import train as train

@@ -1,0 +1,53 @@
+"""The commands ``coreloss gos``: tables of generalised oscillator strengths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coreloss.cli.output import JsonTarget, write_json
+
+gos_app = typer.Typer(help="Generalised oscillator strengths.", no_args_is_help=True)
+
+
+@gos_app.command("build")
+def gos_build(
+    out: Annotated[Path, typer.Argument(help=".gosh file to write.")],
+    jobs: Annotated[int | None, typer.Option(help="Processes; one per core by default.")] = None,
+) -> None:
+    """Compute the tables of all edges (minutes)."""
+    from coreloss.atoms.gos_library import build_library
+
+    tables = build_library(out, n_jobs=jobs)
+    typer.echo(f"{out}: {len(tables)} tables, {out.stat().st_size / 1e6:.1f} MB")
+
+
+@gos_app.command("info")
+def gos_info(
+    file: Annotated[
+        Path | None, typer.Argument(help=".gosh file; the shipped one if none.")
+    ] = None,
+    json_target: JsonTarget = None,
+) -> None:
+    """Say what a .gosh file holds."""
+    from dataclasses import asdict
+
+    from coreloss.physics.gos_files import gos_info as info_of
+
+    info = info_of(file)
+    if json_target is not None:
+        write_json(asdict(info), json_target)
+    if json_target != "-":
+        typer.echo(info)
+
+
+@gos_app.command("fetch")
+def gos_fetch(
+    name: Annotated[str, typer.Argument(help="'dft' (Segger et al.) or 'dirac' (Zhang et al.).")],
+) -> None:
+    """Download published tables into the cache, check them, and print where they are."""
+    from coreloss.physics.gos_files import fetch_published
+
+    typer.echo(fetch_published(name))

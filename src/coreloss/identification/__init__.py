@@ -1,0 +1,4 @@
+"""From a spectrum to its elements: network, local fits, evidence.
+
+May import `training` and what stands before it.
+"""

@@ -1,0 +1,365 @@
+"""Which elements does a spectrum contain? Probabilities, decisions, and what cannot be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from coreloss.axis import window_of
+from coreloss.edges import ELEMENTS, observable_elements
+from coreloss.identification.axis_shift import Shifted, over_shifts
+from coreloss.identification.edge_fit import TYPICAL_BEAM, EdgeEvidence, edge_evidence
+from coreloss.identification.evidence import KNOWN_FROM, Findings, best_z, contamination, findings
+from coreloss.identification.trained_model import DEFAULT_MODEL, Model, model_of
+from coreloss.physics.bank import BEAM_LIMITS
+from coreloss.spectra.hyperspy import as_spectrum
+from coreloss.spectra.network_input import MEAN_FLOOR, NetworkInput, preprocess
+from coreloss.spectra.spectrum import Spectrum
+from coreloss.spectra.window import CORE_LOSS_EV, ZERO_LOSS_EV, usable_window, without_faults
+
+MOST_WITH_EVIDENCE = 32
+"""Spectra of one call whose edges are fitted unless told otherwise, a twentieth second each."""
+FEW_COUNTS_PER_EV = 20.0
+NARROW_EV = 60.0
+
+
+@dataclass(frozen=True)
+class Elements:
+    """What one spectrum says; ``present`` and ``undetermined`` begin with the likeliest element.
+
+    ``probabilities`` has all 80 elements; it is NaN for those in ``not_observable``, which have no
+    identifying edge inside the window: the spectrum says nothing about them. ``evidence`` lists the
+    edges of present and undetermined elements, each element's strongest first; ``alternatives``
+    what a present element could be taken for; ``contamination`` those that may come from the
+    support or the surface.
+    """
+
+    present: tuple[str, ...]
+    undetermined: tuple[str, ...]
+    not_observable: tuple[str, ...]
+    probabilities: dict[str, float]
+    warnings: tuple[str, ...]
+    evidence: tuple[EdgeEvidence, ...] = ()
+    alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contamination: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict:
+        """Plain dictionary for JSON; ``probabilities`` lists the observable elements only."""
+        return {
+            "present": list(self.present),
+            "undetermined": list(self.undetermined),
+            "not_observable": list(self.not_observable),
+            "probabilities": {
+                e: round(p, 4) for e, p in self.probabilities.items() if not np.isnan(p)
+            },
+            "evidence": [asdict(edge) for edge in self.evidence],
+            "alternatives": {e: list(others) for e, others in self.alternatives.items()},
+            "contamination": list(self.contamination),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Identification:
+    """Elements in one spectrum, or in several on the same axis.
+
+    ``probability`` (m, 80) in the order of `edges.ELEMENTS`, NaN where not observable. With one
+    spectrum, ``present`` and the other results are attributes; with several they are those of
+    ``spectra[i]``. ``cut_ev`` is the range of the data, ``window_ev`` the part of it that was used;
+    ``findings`` what supports the answer, one entry per spectrum or none.
+    """
+
+    probability: np.ndarray
+    observable: np.ndarray
+    threshold: float
+    absent_threshold: float
+    window_ev: tuple[float, float]
+    model: str
+    spectrum: Spectrum
+    spectrum_warnings: tuple[tuple[str, ...], ...]
+    cut_ev: tuple[float, float]
+    findings: tuple[Findings, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.probability)
+
+    @property
+    def name(self) -> str:
+        """Name of the file without its folder, else the title of the spectrum."""
+        file, title = self.spectrum.file, self.spectrum.title
+        return Path(file).name if file else title or "Spectrum"
+
+    @cached_property
+    def spectra(self) -> tuple[Elements, ...]:
+        """The result of each spectrum."""
+        return tuple(self._elements(row) for row in range(len(self)))
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """Elements at or above the threshold, the likeliest first."""
+        return self._only().present
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Elements between the two thresholds: neither their presence nor absence is safe."""
+        return self._only().undetermined
+
+    @property
+    def not_observable(self) -> tuple[str, ...]:
+        """Elements without an identifying edge inside the window, in order of atomic number."""
+        return tuple(e for e, seen in zip(ELEMENTS, self.observable, strict=True) if not seen)
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Probability of each of the 80 elements, NaN where not observable."""
+        return self._only().probabilities
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes this answer less certain than it looks."""
+        return self._only().warnings
+
+    @property
+    def offset_ev(self) -> float | None:
+        """Calibration error of the axis by the edges of present elements; None without any."""
+        return self._offset(0)
+
+    @property
+    def offset_error_ev(self) -> float | None:
+        """Standard deviation of ``offset_ev``: chemical shifts look like calibration errors."""
+        return self._offset(1)
+
+    @cached_property
+    def background(self) -> np.ndarray | None:
+        """Counts below all edges, (m, n) on the axis of ``spectrum``; NaN outside the window."""
+        if not self.findings:
+            return None
+        energy = self.spectrum.energy_ev
+        inside = (energy >= self.window_ev[0]) & (energy <= self.window_ev[1])
+        rows = np.full(self.spectrum.counts.shape, np.nan)
+        for row, counts, found in zip(rows, self.spectrum.counts, self.findings, strict=True):
+            known = () if found.background is None else np.isfinite(found.background)
+            known = np.flatnonzero(known)
+            if not len(known):
+                continue
+            below = np.interp(energy[inside], known, found.background[known])
+            mean, size = counts[inside].mean(), np.abs(counts[inside]).mean()
+            row[inside] = below * (mean if mean > MEAN_FLOOR * size else size)
+        return rows
+
+    def to_dict(self) -> dict:
+        """Plain dictionary for JSON files."""
+        return {
+            "file": self.spectrum.file,
+            "model": self.model,
+            "threshold": self.threshold,
+            "absent_threshold": self.absent_threshold,
+            "range_ev": list(self.cut_ev),
+            "window_ev": list(self.window_ev),
+            "offset_ev": self.offset_ev,
+            "offset_error_ev": self.offset_error_ev,
+            "spectra": [elements.to_dict() for elements in self.spectra],
+        }
+
+    def plot(self, ax=None, *, row: int = 0, scale: str = "log"):
+        """Draw spectrum ``row`` with the onsets of its elements; returns the matplotlib Axes."""
+        from coreloss.figures.spectrum import plot_identification
+
+        return plot_identification(self, ax=ax, row=row, scale=scale)
+
+    def _only(self) -> Elements:
+        if len(self) != 1:
+            raise ValueError(
+                f"this result holds {len(self)} spectra; ask one of them: result.spectra[i]"
+            )
+        return self._elements(0)
+
+    def _offset(self, which: int) -> float | None:
+        known = [found.offset for found in self.findings if found.offset is not None]
+        if not known:
+            return None
+        return float(np.median([offset[which] for offset in known]))
+
+    def _elements(self, row: int) -> Elements:
+        p = self.probability[row]
+        order = sorted(np.flatnonzero(self.observable), key=lambda k: -p[k])
+        present = tuple(ELEMENTS[k] for k in order if p[k] >= self.threshold)
+        open_ones = tuple(
+            ELEMENTS[k] for k in order if self.absent_threshold <= p[k] < self.threshold
+        )
+        found = self.findings[row] if self.findings else Findings()
+        return Elements(
+            present=present,
+            undetermined=open_ones,
+            not_observable=self.not_observable,
+            probabilities=dict(zip(ELEMENTS, p.tolist(), strict=True)),
+            warnings=self.spectrum_warnings[row],
+            evidence=tuple(e for e in found.evidence if e.element in (*present, *open_ones)),
+            alternatives=found.alternatives,
+            contamination=contamination((*present, *open_ones), present),
+        )
+
+
+def identify(
+    spectrum,
+    *,
+    model: str | Path | Model = DEFAULT_MODEL,
+    window_ev: tuple[float, float] | None = None,
+    shift_ev: float = 0.0,
+    each: bool = False,
+    evidence: bool | None = None,
+    uncalibrated: bool = False,
+) -> Identification:
+    """Elements in a spectrum.
+
+    Parameters
+    ----------
+    spectrum
+        A `Spectrum`, one or several on one axis; a path; or a HyperSpy or eXSpy signal.
+    model
+        Name of a shipped network, path as for `load_model`, or a loaded `Model`.
+    window_ev
+        Lowest and highest true energy to use, applied after the shift; without it the usable part
+        is found, see `spectra_window.usable_window`.
+    shift_ev
+        Added to every energy: the correction of a known calibration error.
+    each
+        One result per spectrum; otherwise all spectra are summed first.
+    evidence
+        Fit the edges of the candidates, and let the fits join the decision; by default for up to
+        `MOST_WITH_EVIDENCE` spectra.
+    uncalibrated
+        The energies may be off by several eV: average the answers over shifts of the axis, see
+        `identify_shift.over_shifts`. Costs some certainty on an axis that is right.
+
+    Raises
+    ------
+    ValueError
+        When the window holds no data or too many missing values, or the model is unknown.
+    """
+    loaded = model_of(model)
+    used, cut_ev = _prepared(as_spectrum(spectrum), window_ev, shift_ev, each)
+    inputs = preprocess(used.counts, used.energy_ev)
+    window = tuple(float(limit[0]) for limit in window_of(inputs.mask[:1]))
+    observable = observable_elements(*window).numpy()
+    if uncalibrated:
+        shifted = over_shifts(loaded.probability, inputs)
+        probability = np.where(observable, np.nan_to_num(shifted.probability), np.nan)
+        used = _told(used, shifted)
+    else:
+        probability = np.where(observable, loaded.probability(inputs), np.nan)
+    found: tuple[Findings, ...] = ()
+    if len(used) <= MOST_WITH_EVIDENCE if evidence is None else evidence:
+        probability, found = with_evidence(loaded, inputs, probability, beam=beam_of(used))
+    return Identification(
+        probability=probability,
+        observable=observable,
+        threshold=loaded.present_threshold,
+        absent_threshold=loaded.absent_threshold,
+        window_ev=window,
+        model=loaded.name,
+        spectrum=used,
+        spectrum_warnings=_warnings(used, window, observable),
+        cut_ev=cut_ev,
+        findings=found,
+    )
+
+
+def with_evidence(
+    model: Model, inputs: NetworkInput, probability: np.ndarray, *, beam=TYPICAL_BEAM
+) -> tuple[np.ndarray, tuple[Findings, ...]]:
+    """Probabilities (n, 80) of network and fit together, and what supports them.
+
+    ``probability`` (n, 80) is the network's, NaN where not observable. Fitted are the elements that
+    it does not call absent, each beside those that it thinks likelier present than not.
+    """
+    joined, found = probability.copy(), []
+    for row, p in enumerate(probability):
+        spectrum, mask = inputs.spectrum[row].numpy(), inputs.mask[row].numpy()
+        order = [k for k in np.argsort(-np.nan_to_num(p)) if p[k] >= model.absent_threshold]
+        names, known = ([ELEMENTS[k] for k in order if p[k] >= low] for low in (0.0, KNOWN_FROM))
+        evidence = edge_evidence(spectrum, mask, names, known=known, beam=beam)
+        joined[row, order] = model.combination.probability(p[order], best_z(evidence)[order])
+        present = [ELEMENTS[k] for k in order if joined[row, k] >= model.present_threshold]
+        found.append(findings(spectrum, mask, evidence, present, beam=beam))
+    return joined, tuple(found)
+
+
+def _prepared(
+    spectrum: Spectrum, window_ev: tuple[float, float] | None, shift_ev: float, each: bool
+) -> tuple[Spectrum, tuple[float, float]]:
+    """The shifted, cropped, mended spectra, summed or each, and the energies before the cut."""
+    used = spectrum.shift(shift_ev) if shift_ev else spectrum
+    cut_ev = (float(used.energy_ev[0]), float(used.energy_ev[-1]))
+    if window_ev is None:
+        usable = usable_window(used)
+        used = used.crop(usable.lo_ev, usable.hi_ev)
+        used = replace(used, warnings=(*used.warnings, *usable.reasons))
+    else:
+        used = used.crop(*window_ev)
+    used = used.mended()
+    return without_faults(used if each else used.sum()), cut_ev
+
+
+def _told(spectrum: Spectrum, shifted: Shifted) -> Spectrum:
+    """With a note on the shift that the answers of the network ask for."""
+    offset, spread = -float(shifted.correction_ev.mean()), float(shifted.spread_ev.mean())
+    note = f"the answers of the network put the energies off by {offset:+.1f} +- {spread:.1f} eV"
+    return replace(spectrum, warnings=(*spectrum.warnings, note))
+
+
+def beam_of(spectrum: Spectrum) -> tuple[float, float, float]:
+    """Beam energy in keV and semi-angles in mrad, typical ones where the file names none."""
+    known = (spectrum.beam_energy_kev, spectrum.convergence_mrad, spectrum.collection_mrad)
+    return tuple(
+        typical if value is None else float(np.clip(value, *limit))
+        for value, typical, limit in zip(known, TYPICAL_BEAM, BEAM_LIMITS, strict=True)
+    )
+
+
+def _warnings(
+    spectrum: Spectrum, window_ev: tuple[float, float], observable: np.ndarray
+) -> tuple[tuple[str, ...], ...]:
+    """Warnings of the file and of the window, then those of each spectrum."""
+    low, high = window_ev
+    common = list(spectrum.warnings)
+    strongest_ev = spectrum.energy_ev[np.argmax(spectrum.counts.sum(axis=0))]
+    if spectrum.energy_ev[0] < ZERO_LOSS_EV and abs(strongest_ev) < ZERO_LOSS_EV:
+        common.append(
+            f"the window holds the zero-loss peak (maximum at {strongest_ev:g} eV); start it above "
+            f"the plasmons, for instance at {CORE_LOSS_EV:g} eV or more"
+        )
+    elif low < CORE_LOSS_EV:
+        common.append(
+            f"the window begins at {low:g} eV, among the plasmons; "
+            f"start it above {CORE_LOSS_EV:g} eV"
+        )
+    if high - low < NARROW_EV:
+        common.append(f"the window is only {high - low:g} eV wide: background and edges look alike")
+    if not observable.any():
+        common.append(f"no identifying edge lies inside {low:g}..{high:g} eV")
+    each = _count_warnings(spectrum.counts, spectrum.dispersion_ev)
+    return tuple((*common, *found) for found in each)
+
+
+def _count_warnings(counts: np.ndarray, dispersion_ev: float) -> list[tuple[str, ...]]:
+    """Warnings of every spectrum of ``counts`` (m, n)."""
+    negative = (counts < 0).mean(axis=1)
+    whole = (np.abs(counts - np.rint(counts)) <= 1e-6).all(axis=1)
+    per_ev = np.full(len(counts), np.inf)
+    per_ev[whole] = np.median(counts[whole], axis=1) / dispersion_ev
+    found: list[tuple[str, ...]] = [()] * len(counts)
+    for row in np.flatnonzero(per_ev < FEW_COUNTS_PER_EV):
+        found[row] = (
+            f"only {per_ev[row]:.3g} counts per eV: weak edges drown in the counting noise",
+        )
+    for row in np.flatnonzero(negative > 0.01):
+        found[row] = (
+            f"{negative[row]:.0%} of the channels are negative: the background was probably"
+            " removed, networks expect it",
+        )
+    return found

@@ -1,0 +1,191 @@
+"""Work on spectrum images piece by piece, into one file, resumable, also on a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from coreloss.runtime.progress import told
+from coreloss.runtime.provenance import source_commit
+from coreloss.spectra.image import PIECE, SpectrumImage, reopened
+from coreloss.spectra.spectrum import Spectrum
+
+Work = Callable[[Spectrum, int], Mapping[str, np.ndarray]]
+"""From spectra and the number of the first of them to arrays with one row per spectrum."""
+IN_FLIGHT = 3
+"""Pieces that each worker of a cluster has at a time."""
+REPORTS = 20
+
+
+def check_target(out: str | Path | None, client: Any) -> None:
+    """Refuse a ``client`` without ``out``, before any work."""
+    if client is not None and out is None:
+        raise ValueError("a client needs out=..., the file that the results go to")
+
+
+def applied(
+    image: SpectrumImage,
+    work: Work,
+    *,
+    out: str | Path | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    client: Any = None,
+    progress: bool = False,
+) -> dict[str, np.ndarray]:
+    """Results of ``work`` for every spectrum of an image, arrays of the shape of the map.
+
+    In memory, or with ``out`` by way of a file, see `stream`.
+    """
+    if out is not None:
+        stream(image, work, out, attributes=attributes, client=client, progress=progress)
+        with h5py.File(out, "r") as file:
+            return {name: values[()] for name, values in file.items()}
+    parts = [work(image.read(start, stop), start) for start, stop in image.pieces()]
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: x.reshape(*image.map_shape, *x.shape[1:]) for name, x in whole.items()}
+
+
+def stream(
+    image: SpectrumImage,
+    work: Work,
+    out: str | Path,
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    piece: int = PIECE,
+    client: Any = None,
+    progress: bool = False,
+) -> Path:
+    """Results of ``work`` for every spectrum of an image, in the HDF5 file ``out``.
+
+    Memory does not grow with the image. Datasets have the shape of the map, then that of the work.
+    An interrupted run leaves a hidden ``.part`` file beside ``out``, and the same call goes on
+    where it stopped; with other settings it starts anew. ``out`` appears when all is done.
+
+    Parameters
+    ----------
+    work
+        Picklable; its ``repr`` tells its settings.
+    attributes
+        Stored in the file, as JSON where they are not plain.
+    client
+        A ``dask.distributed.Client``: its workers compute, and read their parts of the file
+        themselves; this process writes.
+
+    Raises
+    ------
+    ValueError
+        When the image cannot be read or the work refuses a spectrum.
+    """
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.part")
+    pieces = list(image.pieces(piece))
+    key = _key(image, work, attributes or {}, pieces)
+    with _opened(part, key, len(pieces)) as file:
+        left = [i for i in range(len(pieces)) if not file["done"][i]]
+        results = _here(image, work) if client is None else _on_cluster(image, work, client)
+        done = results([(i, *pieces[i]) for i in left])
+        every = max(len(left) // REPORTS, 1)
+        for i, result in told(done, "pieces", every, len(left)) if progress else done:
+            _write(file, image.map_shape, pieces[i], result)
+            file["done"][i] = True
+            file.flush()
+        del file["done"], file.attrs["key"]
+        for name, value in (attributes or {}).items():
+            file.attrs[name] = value if isinstance(value, str | float | int) else json.dumps(value)
+        file.attrs["source_commit"] = source_commit()
+        file.attrs["map_shape"] = image.map_shape
+    os.replace(part, out)
+    return out
+
+
+def _opened(part: Path, key: str, n: int) -> h5py.File:
+    """The file of an interrupted run with the same key, else an empty one."""
+    if part.exists():
+        try:
+            file = h5py.File(part, "r+")
+        except OSError:
+            part.unlink()
+        else:
+            if file.attrs.get("key") == key and "done" in file:
+                return file
+            file.close()
+            part.unlink()
+    file = h5py.File(part, "w")
+    file.attrs["key"] = key
+    file.create_dataset("done", data=np.zeros(n, bool))
+    return file
+
+
+def _key(image: SpectrumImage, work: Work, attributes: Mapping[str, Any], pieces) -> str:
+    source: list[Any] = [len(image), list(image.map_shape), image.energy_ev.tolist()]
+    if image.source is not None:
+        stat = Path(image.source[0]).stat()
+        source += [*map(str, image.source), stat.st_size, stat.st_mtime_ns]
+    settings = [repr(work), sorted((k, str(v)) for k, v in attributes.items()), pieces]
+    return hashlib.sha256(json.dumps([source, settings]).encode()).hexdigest()
+
+
+def _here(image: SpectrumImage, work: Work):
+    def results(tasks) -> Iterator[tuple[int, Mapping[str, np.ndarray]]]:
+        for i, start, stop in tasks:
+            yield i, work(image.read(start, stop), start)
+
+    return results
+
+
+def _on_cluster(image: SpectrumImage, work: Work, client: Any):
+    """Results as they are ready; only a few pieces are on their way at a time."""
+
+    def results(tasks) -> Iterator[tuple[int, Mapping[str, np.ndarray]]]:
+        from dask.distributed import as_completed
+
+        limit = IN_FLIGHT * max(len(client.scheduler_info()["workers"]), 1)
+        waiting = iter(tasks)
+
+        def submit(task):
+            i, start, stop = task
+            if image.source is not None:
+                job = client.submit(_there, image.source, work, start, stop, pure=False)
+            else:
+                job = client.submit(work, image.read(start, stop), start, pure=False)
+            number[job.key] = i
+            return job
+
+        number: dict[str, int] = {}
+        jobs = as_completed([submit(task) for _, task in zip(range(limit), waiting, strict=False)])
+        for job in jobs:
+            yield number.pop(job.key), job.result()
+            job.release()
+            for task in waiting:
+                jobs.add(submit(task))
+                break
+
+    return results
+
+
+def _there(source: tuple[str, int | str | None], work: Work, start: int, stop: int):
+    return work(reopened(source).read(start, stop), start)
+
+
+def _write(file: h5py.File, map_shape: tuple[int, ...], piece: tuple[int, int], result) -> None:
+    row = int(np.prod(map_shape[1:], dtype=int))
+    first, last = piece[0] // row, piece[1] // row
+    for name, values in result.items():
+        shape = (last - first, *map_shape[1:], *values.shape[1:])
+        if name not in file:
+            file.create_dataset(
+                name,
+                (map_shape[0], *shape[1:]),
+                values.dtype,
+                chunks=(1, *shape[1:]),
+                fillvalue=np.nan if values.dtype.kind == "f" else None,
+            )
+        file[name][first:last] = values.reshape(shape)

@@ -1,0 +1,28 @@
+"""Results as Markdown tables for notebooks (text in, text out)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown; columns of numbers to the right.
+
+    >>> print(table(("edge", "eV"), [("C K", 284)]))
+    | edge | eV |
+    |:---|---:|
+    | C K | 284 |
+    """
+    rows = [[str(cell) for cell in row] for row in rows]
+    numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(header))]
+    rule = "".join("---:|" if right else ":---|" for right in numeric)
+    body = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(["| " + " | ".join(header) + " |", f"|{rule}", *body])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.split(" ")[0].replace(",", "") or 0)
+    except ValueError:
+        return text == "–"
+    return True

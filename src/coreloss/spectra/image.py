@@ -1,0 +1,136 @@
+"""Spectrum images that need not fit into memory: read piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coreloss.spectra.hyperspy import as_spectrum, signal_dictionary
+from coreloss.spectra.reading import INSTRUMENT, READERS, finish, layout, lazy_signal, read_spectrum
+from coreloss.spectra.spectrum import Spectrum
+
+LAZY_READERS = ("hspy", "digitalmicrograph", "emd")
+PIECE = 2048
+"""Spectra that are read together: 16 MB of 1024 channels."""
+
+
+@dataclass(frozen=True, eq=False)
+class SpectrumImage:
+    """Spectra on one energy axis, in memory or in a file.
+
+    counts (m, n) : array, or dask array whose parts are read when they are needed
+    energy_ev (n,), map_shape, title : as of `Spectrum`
+    source : file and signal in it, None for spectra in memory
+    """
+
+    counts: Any
+    stored_energy_ev: np.ndarray
+    details: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    source: tuple[str, int | str | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def energy_ev(self) -> np.ndarray:
+        """Energies in eV, ascending."""
+        return np.sort(self.stored_energy_ev)
+
+    @property
+    def map_shape(self) -> tuple[int, ...]:
+        """Shape of the map; (m,) for a line scan, (1,) for one spectrum."""
+        return tuple(self.details.get("map_shape") or (len(self),))
+
+    @property
+    def title(self) -> str:
+        return str(self.details.get("title") or "")
+
+    @property
+    def lazy(self) -> bool:
+        """Whether the counts are in a file."""
+        return hasattr(self.counts, "dask")
+
+    def read(self, start: int, stop: int) -> Spectrum:
+        """Spectra ``start`` to ``stop - 1``, row by row, treated as `read_spectrum` treats them."""
+        if not 0 <= start < stop <= len(self):
+            raise ValueError(
+                f"spectra {start}..{stop} are asked for; allowed: within 0..{len(self)}"
+            )
+        part = self.counts[start:stop]
+        part = part.compute() if self.lazy else np.asarray(part)
+        file = self.source[0] if self.source else None
+        details = self.details | {"map_shape": ()}
+        read = finish(self.stored_energy_ev, part, list(self.notes), file or "", **details)
+        return replace(read, file=file)
+
+    def pieces(self, n: int = PIECE) -> Iterator[tuple[int, int]]:
+        """Ranges of about ``n`` spectra that are whole rows of the map."""
+        row = int(np.prod(self.map_shape[1:], dtype=int))
+        step = max(n // row, 1) * row
+        for start in range(0, len(self), step):
+            yield start, min(start + step, len(self))
+
+    def sum(self) -> Spectrum:
+        """The sum of all spectra, read piece by piece; missing where one of them is."""
+        total = None
+        for start, stop in self.pieces():
+            part = self.read(start, stop).sum()
+            total = part if total is None else replace(total, counts=total.counts + part.counts)
+        return total
+
+    def sample(self, rows: np.ndarray) -> Spectrum:
+        """Some of the spectra, of ascending numbers, (len(rows), n)."""
+        parts = [
+            self.read(start, stop).counts[rows[(rows >= start) & (rows < stop)] - start]
+            for start, stop in self.pieces()
+            if ((rows >= start) & (rows < stop)).any()
+        ]
+        return replace(self.read(0, 1), counts=np.concatenate(parts), map_shape=())
+
+
+def open_image(data: Any, *, signal: int | str | None = None) -> SpectrumImage:
+    """A spectrum image from a path, a `Spectrum`, or a HyperSpy signal, which may be lazy.
+
+    Of hspy, dm3, dm4 and emd files only what is asked for is read; other formats are read whole.
+    ``signal`` chooses among several in one file. ValueError as of `read_spectrum`.
+
+    >>> image = open_image(Spectrum(np.arange(400.0, 500.0), np.ones((6, 100)), map_shape=(2, 3)))
+    >>> len(image), list(image.pieces(4)), image.read(3, 6).counts.shape
+    (6, [(0, 3), (3, 6)], (3, 100))
+    """
+    if isinstance(data, SpectrumImage):
+        return data
+    if isinstance(data, str | Path):
+        reader = READERS.get(Path(data).suffix.lower())
+        if reader in LAZY_READERS:
+            return lazy_signal(data, signal, partial(_of_signal, wanted=signal))
+        return _of_spectrum(read_spectrum(data, signal=signal), (str(data), signal))
+    if hasattr(data, "axes_manager") and hasattr(data.data, "dask"):
+        return _of_signal(signal_dictionary(data, lazy=True), None, "hyperspy", [])
+    return _of_spectrum(as_spectrum(data), None)
+
+
+@lru_cache(maxsize=4)
+def reopened(source: tuple[str, int | str | None]) -> SpectrumImage:
+    """The image of a ``source``, opened once in a process for all of its pieces."""
+    return open_image(source[0], signal=source[1])
+
+
+def _of_spectrum(spectrum: Spectrum, source: tuple[str, int | str | None] | None) -> SpectrumImage:
+    names = (*INSTRUMENT, "title", "map_shape", "metadata")
+    details = {name: getattr(spectrum, name) for name in names}
+    return SpectrumImage(spectrum.counts, spectrum.energy_ev, details, spectrum.warnings, source)
+
+
+def _of_signal(
+    signal: dict[str, Any], path: Path | None, reader: str, notes: list[str], *, wanted=None
+) -> SpectrumImage:
+    energy, counts, details = layout(signal, reader, notes)
+    source = None if path is None else (str(path), wanted)
+    return SpectrumImage(counts, energy, details, tuple(notes), source)

@@ -1,0 +1,290 @@
+"""The part of a spectrum that can be used for core losses, and faults of detectors in it.
+
+Cut off is only what no ionisation edge can be: zero loss and plasmons, padding, ends where the
+detector falls off, the other side of a change of gain. Everything that is cut or mended is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+
+from coreloss.edges import MARGIN_BEFORE_EV
+from coreloss.spectra.repair import between_padding
+from coreloss.spectra.spectrum import Spectrum
+
+CORE_LOSS_EV = 30.0
+"""Below it, plasmons and valence losses look like anything."""
+PLASMONS_END_EV = 60.0
+"""The last maximum before this energy belongs to plasmons in a spectrum with its zero loss."""
+AFTER_PLASMON_EV = 15.0
+ZERO_LOSS_EV = 10.0
+MIN_WIDTH_EV = 50.0
+"""Cuts that would leave less are not made."""
+END_SHARE, END_CHANNELS = 0.03, 12
+"""Detectors fall off within this share of the channels at either end, and so few of them."""
+DROP, RISE = 0.6, 10.0
+"""A gain has changed where counts drop to this share, or rise to this multiple, in one channel and
+stay there. Edges only rise, over an electronvolt or more, and white lines fall as they rose."""
+_SIDE = 8  # channels on each side of such a step
+QUIET = 0.25, 0.4
+"""Largest range of the counts before and behind a change of gain, relative to their median."""
+GLITCH = 0.1
+"""The outermost channel is cut off when it lies this share below the next, far more than those
+behind it differ."""
+SHADED_FROM_EV, SHADED_STRETCH, SHADED = 200.0, 1.08, 0.5
+"""Counts that fall to this share within this multiple of the energy (a power law would need an
+exponent of 9), from a plateau and for good, are shaded by an aperture of the spectrometer."""
+PLATEAU_STRETCH, PLATEAU, PLATEAU_NOISE = 0.88, (0.85, 1.4), 0.2
+SUBTRACTED = 0.01
+"""Share of negative channels above which a background was subtracted: tails may fall steeply."""
+SPIKE_SIGMA = 8.0
+_CHANNELS = 41, 9  # around a spike that tell what is noise there, without those that it changes
+SHOULDER, NOISE_SIGMA = 0.1, 2.0
+"""Spikes are one or two channels; every peak of a specimen has shoulders above this share of its
+height. Those of a single channel may rise above it by noise."""
+NOTICEABLE = 0.03
+"""Share of the counts beside it below which a spike does no harm ..."""
+NEGLIGIBLE = 0.02
+"""... and share of the mean of the spectrum."""
+FINE_EV, COARSE_HEIGHT = 0.4, 2.0
+"""At wider channels a sharp line can be one channel too: there, a spike is so many times as high as
+what is beside it, and only reported."""
+PLATEAU_RUN = 4
+"""Channels in a row at the maximum that are saturation ..."""
+FEW = 50
+"""... unless the maximum is so few counts that it repeats by chance."""
+
+
+@dataclass(frozen=True)
+class UsableWindow:
+    """First and last usable energy, and a sentence for each thing that was cut off."""
+
+    lo_ev: float
+    hi_ev: float
+    reasons: tuple[str, ...] = ()
+
+
+def usable_window(spectrum: Spectrum) -> UsableWindow:
+    """The part of a spectrum, or of the sum of several, that holds nothing but core losses.
+
+    >>> energy = np.arange(-20.0, 400.0)
+    >>> counts = 1e6 * np.exp(-(energy**2)) + 1e3 * np.maximum(energy, 20) ** -1.0
+    >>> found = usable_window(Spectrum(energy, counts))
+    >>> found.lo_ev, found.hi_ev
+    (30.0, 399.0)
+    """
+    energy, counts = spectrum.energy_ev, _total(spectrum)
+    first, last, reasons = 0, len(energy) - 1, []
+    for cut in (_padding, _low_losses, _gain, _shaded, _ends):
+        start, stop, reason = cut(energy[first : last + 1], counts[first : last + 1])
+        kept = energy[first + stop] - energy[first + start]
+        if reason and kept >= MIN_WIDTH_EV:
+            first, last = first + start, first + stop
+            reasons.append(reason)
+    return UsableWindow(float(energy[first]), float(energy[last]), tuple(reasons))
+
+
+def without_faults(spectrum: Spectrum) -> Spectrum:
+    """The same spectra without spikes; they and saturation are in the warnings.
+
+    Every spectrum is looked at by itself. One or two channels high above all others around them, or
+    far below, take the level beside them; on an axis of wide channels they stay.
+    """
+    counts, fine = spectrum.counts, spectrum.dispersion_ev <= FINE_EV
+    least = 0.0 if fine else COARSE_HEIGHT
+    spikes = _spikes(counts, least=least, pairs=fine) | _spikes(-counts, least=least, pairs=fine)
+    notes = []
+    if spikes.any():
+        channel = int(np.argmax(spikes.any(0)))
+        where = f"{spikes.sum()} single channels stand out, the first at "
+        where += f"{spectrum.energy_ev[channel]:g} eV"
+        if fine:
+            counts = np.where(spikes, _beside(counts), counts)
+            notes.append(f"{where}: taken for X-rays, hot or dead pixels and replaced")
+        else:
+            notes.append(f"{where}: X-rays, hot or dead pixels? They were kept")
+    plateau = _saturated(counts)
+    if plateau.any():
+        channel = int(np.argmax(plateau))
+        notes.append(
+            f"the highest counts are all equal from {spectrum.energy_ev[channel]:g} eV on: the "
+            "detector was saturated there"
+        )
+    if not notes:
+        return spectrum
+    return replace(spectrum, counts=counts, warnings=(*spectrum.warnings, *notes))
+
+
+def _total(spectrum: Spectrum) -> np.ndarray:
+    """The sum of the spectra (n,), in which missing values count as the mean of the others.
+
+    What is missing in all of them lies on a line, and is 0 at the ends, as padding is.
+    """
+    known = np.isfinite(spectrum.counts)
+    number = known.sum(0)
+    mean = np.where(known, spectrum.counts, 0.0).sum(0) / np.maximum(number, 1)
+    channel, seen = np.arange(len(mean)), number > 0
+    return len(spectrum) * (
+        np.interp(channel, channel[seen], mean[seen], 0, 0) if seen.any() else mean
+    )
+
+
+# -- what is cut: first and last channel of the part that is left, and why ------------------------
+
+
+def _padding(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
+    steady = np.diff(counts) == 0
+    if steady.all():
+        return 0, len(energy) - 1, ""
+    part = between_padding(steady)
+    first, last, after = part.start, part.stop - 1, len(counts) - part.stop
+    ends = [f"below {energy[first]:g} eV ({first} channels)"] if first else []
+    ends += [f"above {energy[last]:g} eV ({after} channels)"] if after else []
+    where = " and ".join(ends)
+    return first, last, where and f"equal counts or none {where}: padding or saturation, cut off"
+
+
+def _low_losses(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
+    last = len(energy) - 1
+    if energy[0] >= CORE_LOSS_EV:
+        return 0, last, ""
+    start_ev = CORE_LOSS_EV
+    strongest_ev = energy[np.argmax(counts)]
+    has_zero_loss = energy[0] < ZERO_LOSS_EV and abs(strongest_ev) < ZERO_LOSS_EV
+    if has_zero_loss:
+        step = (energy[-1] - energy[0]) / last
+        smooth = gaussian_filter1d(counts, max(1.5 / step, 0.5))
+        inner = smooth[1:-1]
+        peak = (inner > smooth[:-2]) & (inner >= smooth[2:])
+        peak &= (energy[1:-1] > strongest_ev + 3) & (energy[1:-1] < PLASMONS_END_EV)
+        peak &= inner > 1.02 * np.minimum(smooth[:-2], smooth[2:]).min(initial=np.inf)
+        plasmons_ev = energy[1:-1][peak & (inner > 0.2 * inner[peak].max(initial=0))]
+        if len(plasmons_ev):
+            start_ev = max(start_ev, float(plasmons_ev[-1]) + AFTER_PLASMON_EV)
+    first = int(np.searchsorted(energy, start_ev))
+    what = "zero-loss peak and plasmons" if has_zero_loss else "plasmons and valence losses"
+    return min(first, last), last, f"{what} below {start_ev:g} eV, cut off"
+
+
+def _ends(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
+    n, most = len(counts), min(int(END_SHARE * len(counts)), END_CHANNELS)
+    if most < 2:
+        return 0, n - 1, ""
+    # An edge rises too; so close to the start it is not observable, and is not lost.
+    before_edges = int(MARGIN_BEFORE_EV / (energy[1] - energy[0]))
+    low = _fallen(counts[: 3 * most], min(most, before_edges))
+    high = _fallen(counts[::-1][: 3 * most], most)
+    ends = [f"below {energy[low]:g} eV"] if low else []
+    ends += [f"above {energy[n - 1 - high]:g} eV"] if high else []
+    where = " and ".join(ends)
+    return low, n - 1 - high, where and f"counts fall off {where}: end of the detector, cut off"
+
+
+def _fallen(counts: np.ndarray, most: int) -> int:
+    """Channels at the beginning, fewer than ``most``, that lie far below those that follow."""
+    beside = counts[most:]
+    level = min(0.5 * np.median(beside), np.median(beside) - 3 * np.std(beside))
+    number = int(np.argmax(np.append(counts[:most] >= level, True)))
+    if 0 < number < most:
+        return number
+    near = counts[1 : 1 + _SIDE]
+    sharp = near[0] - counts[0] > 3 * np.abs(np.diff(near)).max()
+    return int(sharp and near[0] - counts[0] > GLITCH * near[0])
+
+
+def _gain(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
+    n = len(counts)
+    if n < 4 * _SIDE or counts.min() <= 0:
+        return 0, n - 1, ""
+    sides = np.lib.stride_tricks.sliding_window_view(counts, _SIDE)
+    before, after = sides[:-_SIDE], sides[_SIDE:]  # step between channels i + 7 and i + 8
+    ratio = np.median(after, 1) / np.median(before, 1)
+    sharp = after[:, 0] / before[:, -1]
+    quiet = [np.ptp(side, 1) < q * np.median(side, 1) for side, q in zip((before, after), QUIET)]  # noqa: B905
+    down = (ratio < DROP) & (sharp < DROP)
+    up = (ratio > RISE) & (sharp > RISE)
+    steps = np.flatnonzero((down | up) & quiet[0] & quiet[1])  # no white line, no lack of counts
+    if not len(steps):
+        return 0, n - 1, ""
+    at = int(steps[np.argmax(np.abs(np.log(sharp[steps])))]) + _SIDE
+    factor = counts[at] / counts[at - 1]
+    upper = energy[-1] - energy[at] >= max(MIN_WIDTH_EV, 0.3 * (energy[-1] - energy[0]))
+    side = (at, n - 1) if upper else (0, at - 1)
+    return *side, (
+        f"counts change by a factor of {factor:.3g} at {energy[at]:g} eV: the gain was changed; "
+        f"used is the part {'above' if upper else 'below'}"
+    )
+
+
+def _shaded(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
+    """Without the upper end that an aperture shades: no edge falls for good, from a plateau."""
+    last = len(energy) - 1
+    if (counts < 0).mean() > SUBTRACTED:
+        return 0, last, ""
+    smooth = gaussian_filter1d(counts, 0.005 * energy[-1] * last / (energy[-1] - energy[0]))
+    fallen = np.interp(SHADED_STRETCH * energy, energy, smooth, right=np.inf)
+    lowest_ev = max(SHADED_FROM_EV, energy[0] / PLATEAU_STRETCH)
+    for i in np.flatnonzero((energy > lowest_ev) & (fallen < SHADED * smooth)):
+        plateau = slice(int(np.searchsorted(energy, PLATEAU_STRETCH * energy[i])), int(i) + 1)
+        shares = smooth[plateau] / smooth[i]
+        noise = np.std(counts[plateau] / smooth[i] - shares)
+        behind = smooth[energy > SHADED_STRETCH * energy[i]] / smooth[i]
+        flat = PLATEAU[0] < shares.min() and shares.max() < PLATEAU[1] and noise < PLATEAU_NOISE
+        if flat and behind.max() < SHADED + 0.1:
+            reason = f"counts fall to {behind.min():.0%} above {energy[i]:g} eV, steeper than any"
+            return 0, int(i), f"{reason} background: shaded by the spectrometer, cut off"
+    return 0, last, ""
+
+
+# -- faults ---------------------------------------------------------------------------------------
+
+
+def _spikes(counts: np.ndarray, *, least: float, pairs: bool) -> np.ndarray:
+    """One channel, or two, far above their surroundings, without shoulders, (m, n) bool."""
+    level = _beside(counts)
+    excess = counts - level
+    around, own = (n * uniform_filter1d(excess**2, n, axis=1, mode="nearest") for n in _CHANNELS)
+    noise = np.sqrt(np.maximum(around - own, 0.0) / (_CHANNELS[0] - _CHANNELS[1]))
+    counted = np.where(_whole(counts), np.sqrt(np.maximum(np.abs(level), 1.0)), 0.0)
+    seen = np.maximum(max(least, NOTICEABLE) * np.abs(level), NEGLIGIBLE * _mean_size(counts))
+    noise = np.maximum(noise, counted)
+    high = excess > np.maximum(SPIKE_SIGMA * noise, seen)
+    left, right, far = (np.roll(excess, shift, axis=1) for shift in (1, -1, -2))
+    found = high & (np.maximum(left, right) < np.maximum(SHOULDER * excess, NOISE_SIGMA * noise))
+    if pairs:
+        first = high & np.roll(high, -1, axis=1)
+        first &= np.maximum(left, far) < SHOULDER * np.minimum(excess, right)
+        found |= first | np.roll(first, 1, axis=1)
+    found[:, :2] = found[:, -2:] = False
+    return found
+
+
+def _beside(counts: np.ndarray) -> np.ndarray:
+    """The level of each channel by its second to fourth neighbours on both sides, (m, n)."""
+    padded = np.pad(counts, ((0, 0), (4, 4)), mode="edge")
+    n = counts.shape[1]
+    sides = [[padded[:, 4 + k : 4 + k + n] for k in side] for side in ((-4, -3, -2), (2, 3, 4))]
+    return 0.5 * sum(np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
+                     for a, b, c in sides)  # fmt: skip
+
+
+def _whole(counts: np.ndarray) -> np.ndarray:
+    return (counts == np.rint(counts)).all(axis=1, keepdims=True)
+
+
+def _mean_size(counts: np.ndarray) -> np.ndarray:
+    return np.abs(counts).mean(axis=1, keepdims=True)
+
+
+def _saturated(counts: np.ndarray) -> np.ndarray:
+    """Channels of a plateau at the maximum of a spectrum, any of the rows, (n,)."""
+    top = counts.max(axis=1, keepdims=True)
+    high = (counts == top) & (top > 1.2 * np.median(counts, axis=1, keepdims=True))
+    high &= (top > FEW) | ~_whole(counts)
+    if high.shape[1] < PLATEAU_RUN:
+        return np.zeros(high.shape[1], bool)
+    runs = np.lib.stride_tricks.sliding_window_view(high, PLATEAU_RUN, axis=1).all(-1)
+    return np.pad(runs, ((0, 0), (0, PLATEAU_RUN - 1))).any(0)

@@ -1,0 +1,1 @@
+"""What each ingredient of the simulator buys: short trainings without it."""

@@ -1,0 +1,1 @@
+"""Chapter on edges: tables beside published values and other codes."""

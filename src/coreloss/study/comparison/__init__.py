@@ -1,0 +1,1 @@
+"""Chapters on the networks: trainings, scores, confusion, costs, attribution."""

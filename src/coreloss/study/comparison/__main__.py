@@ -1,0 +1,209 @@
+"""The comparison of networks: trainings of all architectures and their scores.
+
+    python -m coreloss.study.comparison train RUNS [--minutes 30] [--part 0/2] [--only NAME]
+    python -m coreloss.study.comparison score RUNS
+
+`train` goes through the list of `benchmark_networks.runs`; the same command goes on where it was.
+Several processes share the work, each with its part. `--full` trains the networks of published size
+on as many spectra as the paper, for a GPU; `--slot 9` stops after nine minutes, to be continued.
+`score` scores what is finished, the shipped network, the ensembles and some snapshots, to
+book/results/networks.json; it goes on with what it has written itself, by the same code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from dataclasses import replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from coreloss.datasets.measured import data_dir
+from coreloss.identification.trained_model import DEFAULT_MODEL, Model, load_model
+from coreloss.networks.architectures import build
+from coreloss.study.comparison import scores as networks
+from coreloss.study.comparison.confusion import (
+    confused_pairs,
+    confusion,
+    observable_rates,
+    single_element_batch,
+)
+from coreloss.study.results import Writer
+from coreloss.training.log import read_log
+from coreloss.training.loop import LOG, train
+
+PARTS = ("simulated", "measured")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=("train", "score"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--minutes", type=float, default=30.0, help="CPU minutes of each run")
+    parser.add_argument("--materials", default="embedded")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--full", action="store_true", help="published sizes and spectra")
+    parser.add_argument("--slot", type=float, help="stop after so many minutes")
+    parser.add_argument("--part", default="0/1", help="this process of how many, such as 0/2")
+    parser.add_argument("--only", nargs="+", help="names of runs")
+    parser.add_argument("--test", type=int, default=4096, help="simulated test spectra")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    {"train": train_all, "score": score_all}[args.task](args)
+
+
+def train_all(args: argparse.Namespace) -> None:
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise SystemExit("one network at a time is for several processes: use coreloss train")
+    part, parts = map(int, args.part.split("/"))
+    plan = networks.runs(
+        full=args.full, cpu_minutes=args.minutes, materials=args.materials, device=args.device
+    )
+    chosen = [run for run in plan if not args.only or run.name in args.only]
+    begun = time.monotonic()
+    for run in chosen[part::parts]:
+        folder = args.folder / run.name
+        left = None if args.slot is None else 60 * args.slot - (time.monotonic() - begun)
+        if (folder / "card.json").exists() or (left is not None and left < 10):
+            continue
+        print(run.name, flush=True)
+        train(run.config, out_dir=folder, pause_after_s=left)
+
+
+def score_all(args: argparse.Namespace) -> None:
+    result = Writer("networks", args.out)
+    sets = networks.load_sets(n_test=args.test, n_validation=args.test, directory=data_dir())
+    single = single_element_batch(max(args.test // 128, 4), seed=0)
+    about = {
+        "sets": {
+            "test": len(sets.test),
+            "validation": len(sets.validation),
+            "single": len(single),
+            **{f"measured_{quality}": len(m.records) for quality, m in sets.measured.items()},
+        },
+        "observable": np.round(observable_rates(single), 2).tolist(),
+    }
+    stored = result.kept()
+    usable = stored.get("sets") == about["sets"]
+    known = {row["model"]: row for row in stored["networks"]} if usable else {}
+    old_snapshots = stored["snapshots"] if usable else []
+    sources = _sources(args.folder)
+
+    @cache
+    def model_of(name: str) -> Model:
+        model = replace(load_model(sources[name].model), name=name)
+        return networks.decided(model, sets.validation)
+
+    rows, snapshots, curves = {}, [], {}
+
+    def write() -> None:
+        result.write(
+            about | {"networks": list(rows.values()), "snapshots": snapshots, "curves": curves}
+        )
+
+    for name, source in sources.items():
+        training = _training(source)
+        curves[name] = _columns(source.log)
+        if all(known.get(name, {}).get(key) == value for key, value in training.items()):
+            rows[name] = known[name]
+            snapshots += [entry for entry in old_snapshots if entry["model"] == name]
+            continue
+        rows[name] = _row(model_of(name), sets, single) | training
+        parts = _snapshots(source.log.parent)
+        snapshots += [_snapshot(model_of(name), part, sets) for part in parts]
+        write()
+    for name, members in networks.ENSEMBLES.items():
+        if not set(members) <= set(rows):
+            continue
+        if name in known and all(rows[member] is known.get(member) for member in members):
+            rows[name] = known[name]
+            continue
+        model = networks.ensemble(name, [model_of(m) for m in members], sets.validation)
+        rows[name] = _row(model, sets, single) | {"members": list(members)}
+    write()
+
+
+class Source(NamedTuple):
+    """Where a network is: what `identify.load_model` takes, and the files beside it."""
+
+    model: str
+    card: Path
+    log: Path
+
+
+def _sources(folder: Path) -> dict[str, Source]:
+    """Finished runs by name, and the shipped network."""
+    cards = sorted(folder.glob("*/card.json"))
+    found = {c.parent.name: Source(str(c.parent), c, c.parent / LOG) for c in cards}
+    weights = Path(str(resources.files("coreloss") / "weights"))
+    files = (weights / f"{DEFAULT_MODEL}{ending}" for ending in (".json", ".csv"))
+    return found | {DEFAULT_MODEL: Source(DEFAULT_MODEL, *files)}
+
+
+def _row(model, sets, single) -> dict:
+    row = networks.score(model, sets)
+    found = confusion(model, single)
+    row["confused_pairs"] = [vars(pair) for pair in confused_pairs(found.rates, 12, nuisance=True)]
+    row["confusion"] = np.round(found.rates, 3).tolist()
+    row["confusion_shares"] = np.round(found.shares, 3).tolist()
+    parts = ("simulated", "simulated_visible", "measured_A", "measured_AB")
+    said = [f"{k} {row[k]['f1']:.3f}/{row[k]['exact_match_ratio']:.3f}" for k in parts if k in row]
+    print(f"{model.name}: F1/EMR {', '.join(said)}", flush=True)
+    return row
+
+
+def _training(source: Source) -> dict:
+    """What the card and the log say about the training of a network, all of its stages."""
+    card, last = json.loads(source.card.read_text()), read_log(source.log)[-1]
+    training = card["training"]
+    stages = training.get("stages", [{"spectra": last["spectra"]}])
+    return {
+        "architecture": card["architecture"],
+        "config": card["config"],
+        "spectra": sum(stage["spectra"] for stage in stages),
+        **({"minutes": last["minutes"]} if not training["start"] else {}),
+        "device": card["provenance"]["device"],
+        "started": bool(training["start"]),
+        "recipe": training.get("loss", "masked_bce"),
+        "seed": training["seed"],
+        "commit": card["provenance"]["commit"],
+    }
+
+
+def _snapshot(model, path: Path, sets) -> dict:
+    """Scores of the weights that a network had after fewer spectra."""
+    network = build(model.network.config)
+    network.load_state_dict(load_file(path))
+    early = networks.decided(replace(model, network=network.eval()), sets.validation)
+    found = networks.score(early, sets)
+    keep = ("f1", "exact_match_ratio", "average_precision")
+    scores = {k: {n: v[n] for n in keep} for k, v in found.items() if k.startswith(PARTS)}
+    return {"model": model.name, "spectra": _spectra_of(path)} | scores
+
+
+def _snapshots(folder: Path) -> list[Path]:
+    """Those that are scored, see `benchmark_networks.SCORED`."""
+    kept = sorted(folder.glob("snapshot-*.safetensors"), key=_spectra_of)
+    return [path for path in kept if _spectra_of(path) in networks.SCORED]
+
+
+def _spectra_of(path: Path) -> int:
+    return int(path.stem.removeprefix("snapshot-"))
+
+
+def _columns(log: Path) -> dict[str, list[float]]:
+    rows = read_log(log)
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+if __name__ == "__main__":
+    main()

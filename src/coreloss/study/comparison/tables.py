@@ -1,0 +1,111 @@
+"""Tables in Markdown of the comparison of networks, from what `study.comparison` stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from coreloss.reports.markdown import table
+from coreloss.study.comparison.costs import Cost
+from coreloss.study.identification.tables import PUBLISHED
+
+PARTS = {
+    "simulated": "simulated, all",
+    "simulated_visible": "simulated, visible",
+    "measured_A test": "measured, A, test half",
+    "measured_A": "measured, A",
+    "measured_AB": "measured, A and B",
+}
+Row = Mapping[str, Any]
+
+
+def cost_table(costs: Mapping[str, tuple[Cost, Cost]]) -> str:
+    """Published and reduced size of every architecture."""
+    body = []
+    for name, (full, small) in costs.items():
+        cells = [f"{full.parameters / 1e6:.2f}", f"{full.gflop:.2f}", f"{1 / full.cpu_s:.0f}"]
+        cells += [f"{small.parameters / 1e6:.2f}", f"{small.gflop:.3f}", f"{1 / small.cpu_s:.0f}"]
+        body.append((name, *cells))
+    header = ("network", "M parameters", "GFLOP", "forward /s")
+    header += ("reduced: M parameters", "GFLOP", "forward /s")
+    return table(header, body)
+
+
+def networks_table(rows: Sequence[Row], part: str) -> str:
+    """Scores of all networks on one set with 95 % intervals, above the published ones."""
+    header = ("network", "trained on", "minutes", "spectra seen")
+    header += ("F1", "precision", "recall", "EMR", "micro F1", "RMSE")
+    body = []
+    for row in rows:
+        scored = row[part]
+        seen = [row.get("device", "–").split(" (")[0]]
+        seen += [f"{row['minutes']:.1f}" if "minutes" in row else "–"]
+        seen += [f"{row['spectra']:,}" if "spectra" in row else "–"]
+        cells = [_with_interval(scored, key) for key in ("f1", "precision", "recall")]
+        cells += [_with_interval(scored, "exact_match_ratio"), f"{scored['micro_f1']:.2f}"]
+        body.append((row["model"], *seen, *cells, f"{scored['rmse']:.3f}"))
+    if part.startswith("measured"):
+        for name, *values in PUBLISHED:
+            numbers = ["–" if value is None else f"{value:.2f}" for value in values]
+            about = ("their GPU", "–", "1,120,000")
+            body.append((f"Annys et al., {name}, their spectra", *about, *numbers, "–", "–"))
+    return table(header, body)
+
+
+def pairs_table(pairs: Sequence[Row]) -> str:
+    """The most confused pairs with the closest of their edges."""
+    header = ("only this", "taken for", "share of spectra", "closest edges", "distance (eV)")
+    body = [
+        (
+            *(pair["true"], pair["predicted"], f"{pair['rate']:.2f}"),
+            f"{pair['true_edge']}, {pair['predicted_edge']}",
+            f"{pair['distance_ev']:.0f}",
+        )
+        for pair in pairs
+    ]
+    return table(header, body)
+
+
+def calibration_table(rows: Sequence[Row]) -> str:
+    """Calibration error and temperature of all networks on simulated and measured spectra.
+
+    Measured probabilities of one half of the sources are also corrected by the temperature of the
+    other half.
+    """
+    header = ("network", "ECE simulated", "ECE measured", "with the other half's temperature")
+    header += ("temperature simulated", "temperature measured")
+    body = []
+    for row in rows:
+        measured = row.get("measured_AB", {})
+        cells = [f"{row['simulated_visible']['ece']:.4f}", _number(measured.get("ece"), 4)]
+        cells += [_number(measured.get("ece_cross_validated"), 4), f"{row['temperature']:.2f}"]
+        body.append((row["model"], *cells, _number(measured.get("temperature"), 2)))
+    return table(header, body)
+
+
+def decisions_table(row: Row) -> str:
+    """How often the decisions present, undetermined and absent of one network are right."""
+    header = ("spectra", "wrong among present", "called absent", "undetermined")
+    header += ("open per spectrum", "F1", "EMR")
+    body = [
+        (
+            PARTS.get(name, name),
+            *(f"{rates[key]:.1%}" for key in ("wrong_of_present", "missed", "undetermined")),
+            f"{rates['open']:.1f}",
+            *(f"{rates[key]:.3f}" for key in _BOTH),
+        )
+        for name, rates in row["decisions"].items()
+    ]
+    return table(header, body)
+
+
+_BOTH = ("f1", "exact_match_ratio")
+
+
+def _with_interval(scored: Row, key: str) -> str:
+    low, high = scored["intervals"][key]
+    return f"{scored[key]:.2f} ({low:.2f}–{high:.2f})"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,1 @@
+"""Chapter on simulated beside measured spectra: could the simulator have made them?"""

@@ -1,0 +1,1 @@
+"""Chapters on identification: methods side by side, measured files, what errors cost."""

@@ -1,0 +1,139 @@
+"""Tables of the methods of identification side by side (Markdown text out)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from coreloss.datasets.evaluation import Evaluation
+from coreloss.reports.markdown import table
+from coreloss.study.identification.examples import Example, Mistake
+
+Row = Mapping[str, Any]
+COLUMNS = {"f1": "F1", "precision": "precision", "recall": "recall", "exact_match_ratio": "EMR"}
+
+
+def methods_table(rows: Sequence[Row], data: str, *, own: bool = False) -> str:
+    """Scores of all methods on one set, with 95 % intervals of F1 and EMR.
+
+    At the threshold where precision equals recall on simulated validation spectra or, with ``own``,
+    at that of each method itself, of those that have one.
+    """
+    header = ("method", "threshold", *COLUMNS.values(), "AP", "micro F1", "ECE")
+    part = "own_threshold" if own else "sets"
+    body = [
+        (
+            row["method"],
+            f"{found['threshold']:.3f}",
+            *(_with_interval(found, key) for key in COLUMNS),
+            *(f"{found[key]:.3f}" for key in ("average_precision", "micro_f1", "ece")),
+        )
+        for row in rows
+        if (found := row.get(part, {}).get(data))
+    ]
+    return table(header, body)
+
+
+def measured_sets(rows: Sequence[Row]) -> list[str]:
+    """Names of the measured sets of the rows, the one that has chosen nothing first."""
+    return [name for name in rows[0]["sets"] if name.startswith("measured")]
+
+
+def groups_table(groups: Sequence[Row]) -> str:
+    """Scores of groups of measured files: by source, range, dose and edge family."""
+    header = ("by", "group", "n", "positives", "F1", "EMR")
+    body = [
+        (
+            group["by"],
+            *(group["scores"][key] for key in ("subset", "n", "n_positive")),
+            *(f"{group['scores'][key]:.3f}" for key in ("f1", "exact_match_ratio")),
+        )
+        for group in groups
+    ]
+    return table(header, body)
+
+
+def evidence_table(elements) -> str:
+    """Edges behind each name of one spectrum, an `identify.Elements`."""
+    header = ("element", "probability", "edge", "tabulated (eV)", "found (eV)", "z", "remark")
+    body = []
+    for edge in elements.evidence:
+        remarks = [] if edge.element in elements.present else ["undetermined"]
+        remarks += ["possible contamination"] if edge.element in elements.contamination else []
+        others = elements.alternatives.get(edge.element, ())
+        remarks += [f"or {', '.join(others)}"] if others else []
+        probability = f"{elements.probabilities[edge.element]:.3f}"
+        energies = (f"{edge.onset_ev:.0f}", f"{edge.found_ev:.0f}")
+        row = (edge.element, probability, edge.edge, *energies, f"{edge.z:.1f}", "; ".join(remarks))
+        body.append(row)
+    return table(header, body)
+
+
+def _with_interval(found: Row, key: str) -> str:
+    if key not in found["intervals"]:
+        return f"{found[key]:.3f}"
+    low, high = found["intervals"][key]
+    return f"{found[key]:.3f} ({low:.2f}..{high:.2f})"
+
+
+PUBLISHED = (
+    ("ensemble of five", 0.86, 0.88, 0.88, 0.70),
+    ("U-Net", 0.84, None, None, 0.62),
+    ("ViT", 0.84, None, None, 0.60),
+)
+"""Weighted F1, precision, recall and EMR of Annys et al., Sci. Rep. 13, 13724 (2023)."""
+
+
+INTERVAL_KEYS = ("f1", "precision", "recall", "exact_match_ratio")
+
+
+def comparison_table(evaluations: Mapping[str, Evaluation]) -> str:
+    """Scores on sets of measured spectra with their 95 % intervals, above the published ones."""
+    rows = []
+    for name, evaluation in evaluations.items():
+        part = evaluation.scores[0]
+        cells = (
+            f"{getattr(part, key):.2f} ({low:.2f} to {high:.2f})"
+            for key in (*INTERVAL_KEYS, "micro_f1")
+            for low, high in [evaluation.intervals[key]]
+        )
+        rows.append((f"{evaluation.model}, {name}, {part.n} spectra", *cells))
+    for name, *values in PUBLISHED:
+        numbers = ["–" if value is None else f"{value:.2f}" for value in values]
+        rows.append((f"Annys et al., {name}, their spectra", *numbers, "–"))
+    return table(("", "F1", "precision", "recall", "EMR", "micro F1"), rows)
+
+
+def spectra_table(evaluation: Evaluation) -> str:
+    """Each measured spectrum: what is present, what was predicted, and the difference."""
+    rows = []
+    for row in evaluation.spectra:
+        wrong = [f"{key} {' '.join(row[key])}" for key in ("missed", "false") if row[key]]
+        elements = (" ".join(row[key]) for key in ("present", "predicted"))
+        rows.append((row["id"], _short(row["material"]), *elements, ", ".join(wrong)))
+    return table(("file", "material", "present", "predicted", "mistakes"), rows)
+
+
+def _short(text: str) -> str:
+    return text.split(" (")[0]
+
+
+def mistakes_table(mistakes: Sequence[Mistake]) -> str:
+    """Every mistake with its probability and the edge of a present element that lies nearest."""
+    header = ("file", "element", "mistake", "probability", "its edge", "nearest edge present", "eV")
+    rows = [
+        (
+            *(m.id, m.element, m.kind, f"{m.probability:.2f}", m.edge, m.neighbour),
+            f"{m.distance_ev:+.0f}" if np.isfinite(m.distance_ev) else "–",
+        )
+        for m in mistakes
+    ]
+    return table(header, rows)
+
+
+def credits_table(examples: Sequence[Example]) -> str:
+    """Source and terms of the spectra that a figure shows."""
+    rows = [(e.id, _short(e.material), e.source, _short(e.license)) for e in examples]
+    return table(("spectrum", "specimen", "source", "terms"), rows)

@@ -1,0 +1,1 @@
+"""Chapters on maps and amounts: known lattices, measured specimens, other programs."""

@@ -1,0 +1,1 @@
+"""Chapter on throughput: spectra per second beside eXSpy and pyEELSMODEL."""

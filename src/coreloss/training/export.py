@@ -1,0 +1,127 @@
+"""What leaves a training run: scores, thresholds, weights and the card that describes them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from coreloss.networks.architectures import architecture_of, weights_fingerprint
+from coreloss.runtime.files import replacing
+from coreloss.scoring.calibration import (
+    fit_temperature,
+    threshold_for_miss_rate,
+    threshold_for_precision,
+    threshold_precision_equals_recall,
+)
+from coreloss.scoring.metrics import average_precision, scores
+from coreloss.simulation.batch import Batch
+from coreloss.simulation.stream import simulator_fingerprint
+from coreloss.spectra.network_input import normalise
+
+MAX_BYTES = 16_000_000
+RIGHT_NAMES, LOST_ELEMENTS = 0.975, 0.02
+"""Share of the names above the threshold that are right on simulated spectra (of five levels from
+95 to 98 %, the one with the best F1 on the validation half of the measured files), and of the
+visible elements that are called absent. A false name costs its reader more than an "undetermined",
+so that the first lies above the level at which precision equals recall."""
+
+
+def predict(model: torch.nn.Module, spectrum, mask, *, batch_size: int = 256) -> torch.Tensor:
+    """Logits of many spectra, (n, 80) on the CPU; the model is put in evaluation mode."""
+    model.eval()
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        parts = [
+            model(x.to(device), m.to(device)).float().cpu()
+            for x, m in zip(spectrum.split(batch_size), mask.split(batch_size), strict=True)
+        ]
+    return torch.cat(parts)
+
+
+def validate(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
+    """Scores on a simulated batch, visible elements only and in the paper's convention (all)."""
+    logits = predict(model, normalise(batch.counts, batch.mask), batch.mask)
+    probability = logits.double().sigmoid().numpy()
+    present = batch.present.cpu().numpy()
+    result = {}
+    for name, counted in (("visible", batch.counted), ("all", batch.observable)):
+        counted = counted.cpu().numpy()
+        threshold = threshold_precision_equals_recall(present, probability, counted=counted)
+        score = scores(present, probability, threshold=threshold, subset=name, counted=counted)
+        result |= {
+            f"f1_{name}": score.f1,
+            f"exact_match_{name}": score.exact_match_ratio,
+            f"threshold_{name}": threshold,
+        }
+    result["average_precision"] = average_precision(
+        present, probability, counted=batch.counted.cpu().numpy()
+    )
+    return result
+
+
+def decisions(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
+    """Temperature and thresholds from simulated validation spectra.
+
+    Present from where `RIGHT_NAMES` of the names are right, absent below the probability that loses
+    `LOST_ELEMENTS` of the visible ones; undetermined between the two.
+    """
+    counted = batch.counted.cpu().numpy()
+    present = batch.present.cpu().numpy()
+    logits = predict(model, normalise(batch.counts, batch.mask), batch.mask).double()
+    temperature = fit_temperature(logits.numpy(), present, counted=counted)
+    probability = (logits / temperature).sigmoid().numpy()
+    threshold = threshold_for_precision(
+        present, probability, precision=RIGHT_NAMES, counted=counted
+    )
+    absent = threshold_for_miss_rate(present, probability, miss_rate=LOST_ELEMENTS, counted=counted)
+    return {
+        "present_threshold": round(threshold, 3),
+        "absent_threshold": round(min(absent, threshold), 3),
+        "temperature": temperature,
+    }
+
+
+def write_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Write weights, in half precision where single precision would need more than 16 MB."""
+    size = sum(value.numel() * value.element_size() for value in weights.values())
+    half = size > MAX_BYTES
+    tensors = {
+        name: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
+        for name, value in weights.items()
+    }
+    with replacing(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def write_card(
+    model: torch.nn.Module,
+    *,
+    training: dict,
+    row: dict,
+    validation: Batch,
+    origin: dict,
+    path: Path,
+) -> None:
+    """Write what `identify.load_model` reads beside the weights of `model`."""
+    card = {
+        "architecture": architecture_of(model.config),
+        "config": asdict(model.config),
+        "parameters": sum(value.numel() for value in model.parameters()),
+        **decisions(model, validation),
+        "decisions": f"{len(validation)} validation spectra",
+        "right_names": RIGHT_NAMES,
+        "lost_elements": LOST_ELEMENTS,
+        "validation": {k: v for k, v in row.items() if v == v},  # a run of 0 steps has no loss
+        "training": training,
+        "provenance": origin,
+        "certificate": {
+            "simulator": simulator_fingerprint(training["settings"]),
+            "weights": weights_fingerprint(model),
+        },
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n")

@@ -1,0 +1,54 @@
+"""Tables of methods, groups and evidence."""
+
+from types import SimpleNamespace
+
+from coreloss.identification.edge_fit import EdgeEvidence
+from coreloss.study.identification import tables
+
+SCORES = {
+    "threshold": 0.25,
+    "f1": 0.9,
+    "precision": 0.91,
+    "recall": 0.92,
+    "exact_match_ratio": 0.7,
+    "average_precision": 0.95,
+    "micro_f1": 0.88,
+    "ece": 0.01,
+    "intervals": {"f1": [0.85, 0.94], "exact_match_ratio": [0.6, 0.8]},
+}
+
+
+def test_methods_have_their_intervals_and_their_own_threshold():
+    own = {"simulated": SCORES | {"threshold": 0.5, "f1": 0.8}}
+    rows = [
+        {"method": "ours", "sets": {"simulated": SCORES}, "own_threshold": own},
+        {"method": "theirs", "sets": {"simulated": SCORES}},
+    ]
+    common = tables.methods_table(rows, "simulated").splitlines()
+    assert len(common) == 4
+    assert common[2].startswith("| ours | 0.250 | 0.900 (0.85..0.94) | 0.910 | 0.920 | 0.700 (0.60")
+    (line,) = tables.methods_table(rows, "simulated", own=True).splitlines()[2:]
+    assert line.startswith("| ours | 0.500 | 0.800")
+    assert len(tables.methods_table(rows, "measured A").splitlines()) == 2
+
+
+def test_groups_of_files():
+    scores = {"subset": "Nion", "n": 3, "n_positive": 7, "f1": 1.0, "exact_match_ratio": 0.5}
+    table = tables.groups_table([{"by": "source", "scores": scores}])
+    assert table.splitlines()[2] == "| source | Nion | 3 | 7 | 1.000 | 0.500 |"
+
+
+def test_evidence_says_what_else_it_could_be():
+    elements = SimpleNamespace(
+        evidence=(
+            EdgeEvidence("Ba", "Ba M45", 781, 783, 12.34),
+            EdgeEvidence("C", "C K", 284, 285, 2.0),
+        ),
+        present=("Ba",),
+        probabilities={"Ba": 0.98, "C": 0.3},
+        contamination=("C",),
+        alternatives={"Ba": ("Co",)},
+    )
+    barium, carbon = tables.evidence_table(elements).splitlines()[2:]
+    assert barium == "| Ba | 0.980 | Ba M45 | 781 | 783 | 12.3 | or Co |"
+    assert carbon.endswith("| undetermined; possible contamination |")
