@@ -16,6 +16,8 @@ from coreloss.edges import ELEMENTS
 KERNEL = 32
 CONVOLUTIONAL_HEADS = ("conv", "flatten", "average")
 TRANSFORMER_HEADS = (*CONVOLUTIONAL_HEADS, "token", "sequence")
+SMALLEST_TOP = 0.05
+"""Share of the largest absolute value that a maximum must have to be the scale of a spectrum."""
 RARE = -3.0
 """First bias of the output: most elements are absent from most samples (as in EdgeNet)."""
 
@@ -23,15 +25,18 @@ RARE = -3.0
 def paper_input(spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Spectra (B, 3072) to maximum 1 inside their windows, zero outside: (B, 1, 3072) float32.
 
-    A spectrum without a positive channel keeps its scale.
+    Where the highest channel is small beside the size of the lowest (a processed spectrum below
+    zero), the size of the largest channel is 1 instead, so that all values lie within
+    1 / `SMALLEST_TOP` of zero. An empty spectrum stays zero.
 
     >>> spectrum, mask = torch.tensor([[9.0, 2.0, 4.0]]), torch.tensor([[False, True, True]])
     >>> paper_input(spectrum, mask).tolist()
     [[[0.0, 0.5, 1.0]]]
     """
     inside = spectrum.float().masked_fill(~mask, 0.0)
-    highest = inside.amax(1, keepdim=True)
-    return (inside / torch.where(highest > 0, highest, 1.0)).unsqueeze(1)
+    highest, largest = inside.amax(1, keepdim=True), inside.abs().amax(1, keepdim=True)
+    scale = torch.where(highest >= SMALLEST_TOP * largest, highest, largest)
+    return (inside / torch.where(scale > 0, scale, 1.0)).unsqueeze(1)
 
 
 def scaled(size: int, width: float, multiple: int = 4) -> int:
@@ -86,8 +91,9 @@ class Head(nn.Module):
         super().__init__()
         self.kind = kind
         self.n_features = {"conv": length, "flatten": channels * length}.get(kind, channels)
-        # No bias: a softmax, or the batch norm after the next layer, would cancel it.
-        self.score = nn.Conv1d(channels, 1, 1, bias=False) if kind in ("conv", "sequence") else None
+        if kind in ("conv", "sequence"):
+            # No bias: a softmax, or the batch norm after the next layer, would cancel it.
+            self.score = nn.Conv1d(channels, 1, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.kind == "conv":

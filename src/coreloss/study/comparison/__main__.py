@@ -169,7 +169,7 @@ def _training(source: Source) -> dict:
     return {
         "architecture": card["architecture"],
         "config": card["config"],
-        "spectra": sum(stage["spectra"] for stage in stages),
+        "spectra": int(sum(stage["spectra"] for stage in stages)),
         **({"minutes": last["minutes"]} if not training["start"] else {}),
         "device": card["provenance"]["device"],
         "started": bool(training["start"]),
