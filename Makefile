@@ -57,6 +57,7 @@ results: ours
 lint: ours
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: ours
 	$(BIN)/ruff check --fix .
@@ -64,5 +65,5 @@ format: ours
 	$(BIN)/nbstripout notebooks/*.ipynb
 
 clean:
-	rm -rf _build book/_build build .pytest_cache .ruff_cache src/coreloss.egg-info $(VENV)/.ok
+	rm -rf _build book/_build build .pytest_cache .ruff_cache .mypy_cache src/coreloss.egg-info $(VENV)/.ok
 	find src tests notebooks book -name __pycache__ -type d -prune -exec rm -rf {} +

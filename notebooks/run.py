@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from coreloss.study import results
-from coreloss.study.certificate import KEY, certificate_of_notebook
+from coreloss.study.certificate import CERTIFICATE, certificate_of_notebook
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -103,7 +103,7 @@ def execute(source: Path, target: Path, parameters: dict) -> str | None:
             kernel_name="python3", progress_bar=False,
         )  # fmt: skip
         _show_warnings(notebook)
-        clean(notebook).metadata[KEY] = certificate_of_notebook(results_read_by(source))
+        clean(notebook).metadata[CERTIFICATE] = certificate_of_notebook(results_read_by(source))
         nbformat.write(notebook, part)
         os.replace(part, target)
     except papermill.PapermillExecutionError as error:

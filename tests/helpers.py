@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from coreloss.beam import Beam
 from coreloss.datasets.records import ExperimentalRecord
 from coreloss.edges import ELEMENT_INDEX, identifying_sets, observable_elements
 from coreloss.identification.edge_fit import EdgeEvidence
@@ -53,7 +54,7 @@ def record(number, **changes):
 GRID = np.arange(3072.0)
 
 
-BEAM = {"beam_energy_kev": 200.0, "convergence_mrad": 10.0, "collection_mrad": 20.0}
+BEAM = Beam(energy_kev=200.0, convergence_mrad=10.0, collection_mrad=20.0)
 
 
 def edge(element, shell):
@@ -65,7 +66,7 @@ def cross_section(element, shell, shift_ev=0.0):
     known = edge(element, shell)
     table = read_gosh()[element, shell]
     return dsigma_de(
-        table, GRID - shift_ev, **BEAM, offsets_ev=known.offsets_ev, ratios=known.ratios
+        table, GRID - shift_ev, beam=BEAM, offsets_ev=known.offsets_ev, ratios=known.ratios
     ).numpy()
 
 

@@ -19,7 +19,7 @@ from coreloss.study import certificate
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 MAX_CODE_CELLS = 25
-MAX_MEAN_LINES = 7
+MAX_MEAN_LINES = 8
 ABSOLUTE_PATH = re.compile(
     r"""["'](?:/(?:home|root|work|tmp|mnt|Users|data|usr|opt)\b|~/|[A-Z]:\\)"""
 )
@@ -83,9 +83,19 @@ def _cell_errors(cell: dict) -> list[str]:
         errors.append("shell or magic command")
         return errors
     banned = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    if any(isinstance(node, banned) for node in ast.walk(ast.parse(text))):
+    nodes = list(ast.walk(ast.parse(text)))
+    if any(isinstance(node, banned) for node in nodes):
         errors.append("defines a function or class: it belongs into the package")
+    if any(isinstance(node, ast.Assign) and _is_golf(node) for node in nodes):
+        errors.append("assigns several unlike things in one line: give each its own")
     return errors
+
+
+def _is_golf(node: ast.Assign) -> bool:
+    """Whether collections are made for several names at once, as in ``x, few = {...}, (...)``."""
+    displays = (ast.Dict, ast.List, ast.Set, ast.Tuple, ast.DictComp, ast.ListComp)
+    pair = isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
+    return pair and any(isinstance(value, displays) for value in node.value.elts)
 
 
 def copy_errors(source: dict, copy: dict) -> list[str]:
@@ -115,7 +125,7 @@ def copy_errors(source: dict, copy: dict) -> list[str]:
 
 def stale_parts(source: Path, copy: dict) -> list[str]:
     """What an executed copy was made with and is no longer so."""
-    about = copy["metadata"].get(certificate.KEY)
+    about = copy["metadata"].get(certificate.CERTIFICATE)
     if about is None:
         return ["no certificate"]
     shown = {name: certificate.file_digest(p) for name, p in run.results_read_by(source).items()}
@@ -217,6 +227,7 @@ def test_good_source_passes():
         (*GOOD, ("code", "def f():\n    pass")),
         (*GOOD, ("code", "class A:\n    pass")),
         (*GOOD, ("code", "!pip install coreloss")),
+        (*GOOD, ("code", "x, few = {}, (1, 2)")),
         (*GOOD, ("code", "open('/home/somebody/file')")),
         (*GOOD, ("code", "x = 1\n" * 25)),
         (*GOOD, *[("code", "x = 1")] * MAX_CODE_CELLS),
@@ -270,7 +281,7 @@ def test_stale_copies_are_noticed(tmp_path, monkeypatch):
     told = notebook_of(reads, ("code", 'Markdown(results.origin("maps", "gate"))'))
     assert unexplained_results(told, ["gate", "maps"]) == []
     about = certificate.certificate_of_notebook(run.results_read_by(source))
-    copy = {"metadata": {certificate.KEY: about}}
+    copy = {"metadata": {certificate.CERTIFICATE: about}}
     assert stale_parts(source, copy) == []
     monkeypatch.setattr(certificate, "fingerprint_of", lambda part: f"{part} 2")
     about["results"]["gate"] = "0"

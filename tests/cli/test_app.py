@@ -329,10 +329,10 @@ def test_evaluate_without_data_is_one_line(run, fake_model, monkeypatch, tmp_pat
         assert one_line(err)
 
 
-def test_simulate_then_evaluate_the_set(run, fake_model, tmp_path):
+def test_one_file_of_spectra_is_made_and_scored(run, fake_model, tmp_path):
     target = tmp_path / "set.h5"
-    code, out, err = run("simulate", target, "--n", 20, "--seed", 3)
-    assert (code, err) == (0, "")
+    code, out, err = run("dataset", target, "--n", 20, "--seed", 3)
+    assert (code, err) == (0, "20 of 20 spectra\n")
     assert out.startswith(f"{target}: 20 spectra, sha256 ")
     code, out, _ = run("evaluate", "--benchmark", target)
     assert code == 0
@@ -366,8 +366,13 @@ def test_summary_of_the_shipped_gos_tables(run):
         ("train", "run", "--architecture", "lenet"),
         ("train", "run", "--recipe", "best"),
         ("train", "run", "--architecture", "unet", "--width", -1),
-        ("simulate", "set.h5", "--n", 0),
-        ("simulate", "set.h5", "--n", 5, "--split", "all"),
+        ("simulate", "set.h5", "--n", 5),
+        ("dataset", "set.h5", "--n", 0),
+        ("dataset", "set.h5", "--n", 5, "--split", "all"),
+        ("dataset", "set.h5", "--n", 5, "--settings", "own"),
+        ("dataset", "set.h5", "--n", 5, "--scale", 1),
+        ("dataset", "set.h5", "--n", 5, "--dry-run"),
+        ("dataset", "set", "--split", "test"),
         ("materials", "nothing.csv", "out.csv"),
     ],
 )

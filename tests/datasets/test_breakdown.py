@@ -9,6 +9,7 @@ from helpers import record
 from rich.console import Console
 from sklearn.metrics import f1_score, precision_score, recall_score
 
+from coreloss.beam import Beam
 from coreloss.datasets.breakdown import binned, breakdown, edge_families
 from coreloss.datasets.evaluation import score_experimental
 from coreloss.datasets.measured import ExperimentalSet
@@ -110,14 +111,13 @@ def test_groups_equal_scikit_learn():
 def family_by_hand(measured):
     """Of the identifying sets inside each window, the one with the largest cross-section."""
     tables = read_gosh()
+    beam = Beam(energy_kev=200.0, convergence_mrad=10.0, collection_mrad=20.0)
     strength = {
         (edge.element, edge.shell): float(
             integrated_cross_section(
                 tables[edge.element, edge.shell],
+                beam=beam,
                 window_ev=50.0,
-                beam_energy_kev=200.0,
-                convergence_mrad=10.0,
-                collection_mrad=20.0,
                 offsets_ev=edge.offsets_ev,
                 ratios=edge.ratios,
             )

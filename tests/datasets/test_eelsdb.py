@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from coreloss.cli import app as cli
-from coreloss.datasets import eelsdb_client as datasets_eelsdb_client
+from coreloss.datasets import eelsdb_client
 from coreloss.datasets.eelsdb import citation_of, fetch_eelsdb, labels_of, quality_of
 from coreloss.datasets.manifest import check_manifest, read_manifest
 from coreloss.datasets.measured import experimental_set
@@ -250,7 +250,7 @@ def test_what_is_there_is_not_fetched_again(database, tmp_path):
 
 
 def test_an_interruption_loses_nothing(database, tmp_path, monkeypatch):
-    download = datasets_eelsdb_client.Client.download
+    download = eelsdb_client.Client.download
 
     def interrupted(self, url, path):
         if url.endswith("4.msa"):
@@ -258,7 +258,7 @@ def test_an_interruption_loses_nothing(database, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return download(self, url, path)
 
-    monkeypatch.setattr(datasets_eelsdb_client.Client, "download", interrupted)
+    monkeypatch.setattr(eelsdb_client.Client, "download", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch_eelsdb(tmp_path, api_url=database.url, **FAST)
     assert list(rows_of(tmp_path)) == ["eelsdb_1", "eelsdb_3"]

@@ -1,6 +1,6 @@
 """Scores on stored and on measured spectra, with a network whose answers are known."""
 
-from types import SimpleNamespace
+import json
 
 import numpy as np
 import pytest
@@ -10,10 +10,13 @@ from coreloss.axis import N_CHANNELS
 from coreloss.datasets import evaluation as benchmark
 from coreloss.datasets.evaluation import make_benchmark, score_benchmark, score_experimental
 from coreloss.datasets.measured import NO_DATA, data_dir
-from coreloss.datasets.simulated_set import read_benchmark, write_benchmark
+from coreloss.datasets.simulated_set import read_set, write_set
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS, observable_elements
 from coreloss.identification.trained_model import Model
 from coreloss.reports.terminal import evaluation_table
+from coreloss.simulation.batch import Batch
+from coreloss.simulation.settings import SimulationSettings
+from coreloss.simulation.simulator import Simulator
 
 
 def stored(path, *, n=200, window_ev=(350.0, 800.0)):
@@ -28,22 +31,9 @@ def stored(path, *, n=200, window_ev=(350.0, 800.0)):
     counts = 100.0 * mask
     counts[:, 400:480] += 900.0 * (snr > 3)
     amount = present / present.sum(1, keepdim=True).clamp(min=1)
-    write_benchmark(
-        path,
-        [
-            SimpleNamespace(
-                counts=counts,
-                mask=mask,
-                present=present,
-                observable=observable,
-                snr=snr,
-                amount=amount,
-                processed=torch.zeros(n, dtype=torch.bool),
-            )
-        ],
-        config={},
-        seed=0,
-    )
+    processed = torch.zeros(n, dtype=torch.bool)
+    batch = Batch(counts, mask, present, observable, snr, amount, processed)
+    write_set(path, [batch], config={}, seed=0)
 
 
 class Reader(torch.nn.Module):
@@ -66,7 +56,7 @@ def test_scores_of_a_stored_set(tmp_path, model):
     stored(tmp_path / "set.h5")
     result = score_benchmark(tmp_path / "set.h5", model=model)
     everything, visible, *bins = result.scores
-    truth = read_benchmark(tmp_path / "set.h5").batch
+    truth = read_set(tmp_path / "set.h5").batch
     share = (truth.snr > 3).sum() / truth.present.sum()
     assert everything.recall == pytest.approx(float(share), abs=1e-6)
     assert everything.micro_precision == 1.0
@@ -80,7 +70,7 @@ def test_scores_of_a_stored_set(tmp_path, model):
 
 def test_unobservable_elements_are_never_predicted(tmp_path, model):
     stored(tmp_path / "set.h5", window_ev=(350.0, 520.0))
-    truth = read_benchmark(tmp_path / "set.h5").batch
+    truth = read_set(tmp_path / "set.h5").batch
     inputs = benchmark.NetworkInput(benchmark.normalise(truth.counts, truth.mask), truth.mask)
     probability = benchmark.observed_probability(model, inputs)
     assert probability[:, ELEMENT_INDEX["O"]].max() == 0  # O K 532 eV
@@ -107,11 +97,22 @@ def test_a_set_is_the_same_for_the_same_seed(tmp_path):
         make_benchmark(tmp_path / f"{i}.h5", n=40, seed=seed) for i, seed in enumerate((0, 0, 1))
     )
     assert first == again != other
-    written = read_benchmark(tmp_path / "0.h5")
+    written = read_set(tmp_path / "0.h5")
     assert len(written) == 40
     assert written.config["split"] == "test"
     assert written.batch.present.any(1).float().mean() > 0.5
     assert written.batch.present.shape == (40, len(ELEMENTS))
+
+
+def test_a_set_holds_the_stream_of_its_split_in_whole_electrons(tmp_path):
+    settings = SimulationSettings.paper()
+    make_benchmark(tmp_path / "set.h5", n=520, seed=2, split="train", settings=settings)
+    stored = read_set(tmp_path / "set.h5")
+    drawn = Simulator.of_split("train", seed=2, settings=settings).batch(0, 520)
+    assert torch.equal(stored.batch.counts, drawn.counts.round())
+    for name in ("mask", "present", "observable", "snr", "amount", "processed"):
+        assert torch.equal(getattr(stored.batch, name), getattr(drawn, name)), name
+    assert stored.config["settings"] == json.loads(json.dumps(settings.as_dict()))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coreloss.datasets.manifest import (
-    COLUMNS,
+    MANIFEST_COLUMNS,
     check_manifest,
     described,
     measured_extent_ev,
@@ -179,7 +179,7 @@ def test_a_template_only_lacks_its_labels(folder):
     assert list(left_out) == ["notes.txt"]
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == list(COLUMNS)
+    assert list(rows[0]) == list(MANIFEST_COLUMNS)
     assert [row["id"] for row in rows] == ["oxide", "scan", "oxide.csv"]
     assert {row["n_spectra"] for row in rows} == {"1", "3"}
     assert all(row["elements_nominal"] == "" for row in rows)

@@ -1,11 +1,9 @@
-"""Measured files with labels, and stored benchmark sets."""
+"""Measured files with labels."""
 
 import csv
 import hashlib
-import json
 from dataclasses import replace
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -14,9 +12,7 @@ from coreloss.axis import N_CHANNELS
 from coreloss.datasets.manifest import read_manifest
 from coreloss.datasets.measured import NO_DATA, data_dir, experimental_set, load_record
 from coreloss.datasets.records import ExperimentalRecord, scored_elements
-from coreloss.datasets.simulated_set import read_benchmark, write_benchmark
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
-from coreloss.simulation.batch import Batch
 from coreloss.spectra.network_input import preprocess
 from coreloss.spectra.reading import read_spectrum
 
@@ -245,117 +241,3 @@ def test_every_measured_spectrum_enters_a_network():
         assert len(channels) == channels[-1] - channels[0] + 1, record.id
         assert channels[0] - 2.1 <= start <= channels[0] + 0.5, record.id
         assert channels[-1] - 0.5 <= min(end, N_CHANNELS - 1) <= channels[-1] + 2.1, record.id
-
-
-# --- benchmark sets ---------------------------------------------------------------------------
-
-
-def toy_batches(sizes=(70, 30), seed=1):
-    rng = np.random.default_rng(seed)
-    for size in sizes:
-        first, width = rng.integers(30, 500, size), rng.integers(50, 2000, size)
-        channel = np.arange(N_CHANNELS)
-        mask = (channel >= first[:, None]) & (channel < (first + width)[:, None])
-        present = rng.random((size, len(ELEMENTS))) < 0.05
-        counts = (rng.poisson(1000, mask.shape) - 5.0 * rng.poisson(1, mask.shape)) * mask
-        yield Batch(
-            counts=torch.from_numpy(counts).float(),
-            mask=torch.from_numpy(mask),
-            present=torch.from_numpy(present),
-            observable=torch.from_numpy(present | (rng.random(present.shape) < 0.3)),
-            snr=torch.from_numpy(rng.random(present.shape) * present).float(),
-            amount=torch.from_numpy(rng.random(present.shape) * present).float(),
-            processed=torch.from_numpy(rng.random(size) < 0.1),
-        )
-
-
-def test_benchmark_round_trip(tmp_path):
-    path = tmp_path / "set.h5"
-    digest = write_benchmark(
-        path, toy_batches(), config={"size": 100}, seed=7, provenance={"device": "cpu"}
-    )
-    assert [entry.name for entry in tmp_path.iterdir()] == ["set.h5"]
-    stored = read_benchmark(path)
-    batches = list(toy_batches())
-    for name in ("counts", "mask", "present", "observable", "snr", "amount"):
-        assert torch.equal(
-            getattr(stored.batch, name), torch.cat([getattr(batch, name) for batch in batches])
-        ), name
-    assert (stored.sha256, stored.seed, stored.config) == (digest, 7, {"size": 100})
-    assert len(stored) == 100
-    assert stored.provenance["device"] == "cpu"
-    assert stored.provenance["torch"] == torch.__version__
-
-
-def test_benchmark_is_plain_hdf5(tmp_path):
-    path = tmp_path / "set.h5"
-    write_benchmark(path, toy_batches(), config={"size": 100}, seed=7)
-    with h5py.File(path) as file:
-        assert file["counts"].dtype == np.int64
-        assert file["counts"].chunks == (64, N_CHANNELS)
-        assert (file["counts"].compression, file["counts"].shuffle) == ("gzip", True)
-        assert file["window"].shape == (100, 2)
-        assert file.attrs["elements"].split() == list(ELEMENTS)
-        assert json.loads(file.attrs["config"]) == {"size": 100}
-
-
-def test_benchmark_hash_depends_on_contents_only(tmp_path):
-    def digest(name, sizes=(70, 30), seed=1, **options):
-        options = {"config": {"size": 100}, "seed": 7} | options
-        return write_benchmark(tmp_path / name, toy_batches((100,), seed), **options)
-
-    one = digest("a.h5")
-    assert digest("b.h5", provenance={"device": "cuda"}) == one
-    others = [digest("c.h5", config={"size": 99}), digest("d.h5", seed=2), digest("e.h5", seed=8)]
-    assert len({one, *others}) == 4
-    whole = next(iter(toy_batches((100,))))
-    parts = [
-        Batch(*(getattr(whole, name)[rows] for name in Batch.__dataclass_fields__))
-        for rows in (slice(0, 33), slice(33, 100))
-    ]
-    assert write_benchmark(tmp_path / "f.h5", parts, config={"size": 100}, seed=7) == one
-
-
-@pytest.mark.parametrize("name", ["counts", "window", "present", "observable", "snr", "amount"])
-def test_changed_benchmark_is_noticed(name, tmp_path):
-    path = tmp_path / "set.h5"
-    write_benchmark(path, toy_batches((10,)), config={}, seed=7)
-    with h5py.File(path, "r+") as file:
-        value = file[name][3, 1]
-        file[name][3, 1] = not value if value.dtype == bool else value + 1
-    with pytest.raises(ValueError, match="contents differ from their SHA-256"):
-        read_benchmark(path)
-    assert len(read_benchmark(path, verify=False)) == 10
-
-
-def test_interrupted_writing_leaves_nothing(tmp_path):
-    def broken():
-        yield from toy_batches((5,))
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_benchmark(tmp_path / "set.h5", broken(), config={}, seed=7)
-    assert not list(tmp_path.iterdir())
-
-
-def test_bad_benchmarks_are_refused(tmp_path):
-    path = tmp_path / "set.h5"
-    with pytest.raises(ValueError, match="0 spectra"):
-        write_benchmark(path, [], config={}, seed=7)
-    batch = next(iter(toy_batches((5,))))
-    with pytest.raises(ValueError, match="counts reach 1e\\+17"):
-        write_benchmark(path, [replace(batch, counts=batch.counts + 1e17)], config={}, seed=7)
-    with pytest.raises(ValueError, match="one window without gaps"):
-        write_benchmark(path, [replace(batch, mask=~batch.mask)], config={}, seed=7)
-    with pytest.raises(ValueError, match="snr has shape"):
-        write_benchmark(path, [replace(batch, snr=batch.snr[:3])], config={}, seed=7)
-    assert not list(tmp_path.iterdir())
-    with pytest.raises(ValueError, match="no such file"):
-        read_benchmark(path)
-    path.write_text("not HDF5")
-    with pytest.raises(ValueError, match="not readable"):
-        read_benchmark(path)
-    with h5py.File(path, "w") as file:
-        file["counts"] = np.zeros(3)
-    with pytest.raises(ValueError, match="format is None"):
-        read_benchmark(path)

@@ -10,8 +10,9 @@ import pytest
 
 from coreloss.axis import N_CHANNELS
 from coreloss.cli import app as cli
-from coreloss.datasets.published_file import PARTS, check_file
-from coreloss.datasets.published_set import Plan, prepare, stream_seed, write
+from coreloss.datasets.published_set import prepare, write
+from coreloss.datasets.published_streams import PARTS, SetPlan, stream_seed
+from coreloss.datasets.simulated_set import COLUMNS, read_set
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.materials.split import QueryIndex, query_table, split_materials
 from coreloss.materials.table import load_materials
@@ -37,7 +38,7 @@ def plan(tmp_path_factory):
         f"{e}{i}{a},{e}{i} {a}1" for e in ELEMENTS for a in "OF" for i in range(2, 32) if e != a
     ]
     table.write_text("\n".join(["formula,composition", *rows]))
-    return Plan(scale=0.01, materials=str(table), elements=HERE)
+    return SetPlan(scale=0.01, materials=str(table), elements=HERE)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_folders_names_and_sizes_are_the_published_ones(job):
     names = [f"{f}/{p}_{e}.hdf5" for f, (p, _) in PUBLISHED.items() for e in HERE]
     assert files_in(job.out) == sorted([*names, "manifest.json"])
     assert 80 * sum(n for _, n in PUBLISHED.values()) == 736_000
-    assert [Plan().n(part) for part in PARTS] == [n for _, n in PUBLISHED.values()]
+    assert [SetPlan().n(part) for part in PARTS] == [n for _, n in PUBLISHED.values()]
     manifest = json.loads((job.out / "manifest.json").read_text())
     assert manifest["n"] == sum(entry["n"] for entry in manifest["files"].values()) == 736
 
@@ -76,7 +77,7 @@ def test_every_file_is_read_with_plain_h5py(job):
     for folder, (prefix, n) in PUBLISHED.items():
         for element in HERE:
             with h5py.File(job.out / folder / f"{prefix}_{element}.hdf5") as file:
-                assert set(file) == {"spectra", "labels_identification", "labels_quantification"}
+                assert set(file) == set(COLUMNS)
                 spectra = file["spectra"][:]
                 present = file["labels_identification"][:]
                 amount = file["labels_quantification"][:]
@@ -174,12 +175,12 @@ def test_same_seed_same_files_whatever_else_is_made(job, tmp_path, some):
 def test_deleted_file_comes_back_and_the_others_stay(job, plan):
     before, path = hashes(job.out), job.out / "testset" / "TEST_Ti.hdf5"
     times = {p: p.stat().st_mtime_ns for p in job.out.rglob("*.hdf5")}
-    content = check_file(path)
+    content = read_set(path).sha256
     path.unlink()
     again = prepare(job.out, plan)
     assert again.n_spectra == 15
     write(again)
-    assert check_file(path) == content
+    assert read_set(path).sha256 == content
     assert hashes(job.out) == before
     changed = [p for p, old in times.items() if p.stat().st_mtime_ns != old]
     assert changed == [path]
@@ -202,18 +203,18 @@ def test_interrupted_set_has_whole_files_only_and_goes_on(job, tmp_path, monkeyp
     whole = files_in(tmp_path)
     assert whole == ["trainingset/TRAIN_O.hdf5", "trainingset/TRAIN_Ti.hdf5"]
     for name in whole:
-        assert check_file(tmp_path / name) == hashes(job.out)[name]
+        assert read_set(tmp_path / name).sha256 == hashes(job.out)[name]
     write(prepare(tmp_path, some))
     assert hashes(tmp_path).items() <= hashes(job.out).items()
     assert len(files_in(tmp_path)) == 9
 
 
 def test_file_that_could_not_be_filled_is_not_there(tmp_path, monkeypatch, some):
-    def full(file, columns):
+    def full(file, batches):
         raise OSError(28, "No space left on device")
 
     job = prepare(tmp_path, some)
-    monkeypatch.setattr("coreloss.datasets.published_file._fill", full)
+    monkeypatch.setattr("coreloss.datasets.simulated_set._write_rows", full)
     with pytest.raises(OSError, match="No space"):
         write(job)
     assert files_in(tmp_path) == []
@@ -248,29 +249,21 @@ def test_another_simulator_is_noticed(job, monkeypatch, plan):
         prepare(job.out, plan)
 
 
-def test_damage_is_found(job, tmp_path, some):
-    path = tmp_path / "copy.hdf5"
-    source = job.out / "testset" / "TEST_O.hdf5"
-    for name, value in (("spectra", 1.0), ("labels_identification", 2), ("config", "{}")):
-        path.write_bytes(source.read_bytes())
-        assert check_file(path) == check_file(source)
-        with h5py.File(path, "a") as file:
-            if name in file:
-                file[name][3, 5] += value
-            else:
-                file.attrs[name] = value
-        with pytest.raises(ValueError, match="contents differ"):
-            check_file(path)
-    path = tmp_path / "testset" / "TEST_O.hdf5"
+def test_damaged_files_and_those_of_other_sizes_are_refused(job, tmp_path, some):
+    path, source = tmp_path / "testset" / "TEST_O.hdf5", job.out / "testset" / "TEST_O.hdf5"
     path.parent.mkdir()
     path.write_bytes(source.read_bytes()[:3000])
-    with pytest.raises(ValueError, match=r"TEST_O.hdf5: not a file of the set"):
+    with pytest.raises(ValueError, match=r"TEST_O.hdf5: not readable .* delete it"):
         prepare(tmp_path, some)
     path.write_bytes(source.read_bytes())
     with h5py.File(path, "a") as file:
-        del file["labels_quantification"]
-        file["labels_quantification"] = np.zeros((14, 80))
-    with pytest.raises(ValueError, match="instead of 15; delete it"):
+        for name in file:
+            file[name].resize(14, axis=0)
+    with pytest.raises(ValueError, match="holds 14 spectra instead of 15; delete it"):
+        prepare(tmp_path, some)
+    with h5py.File(path, "a") as file:
+        file.attrs["format"] = "coreloss published layout"
+    with pytest.raises(ValueError, match="format is 'coreloss published layout'"):
         prepare(tmp_path, some)
 
 
@@ -281,14 +274,14 @@ def test_damage_is_found(job, tmp_path, some):
         ({"scale": float("nan")}, "above 0"),
         ({"scale": 11.0}, "at most 10"),
         ({"seed": -1}, "0 to"),
-        ({"settings": "own"}, "paper, default"),
+        ({"settings": "own"}, "default, paper"),
         ({"elements": ("O", "U")}, "Be to Bi"),
         ({"elements": ()}, "Be to Bi"),
     ],
 )
 def test_impossible_plans_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        Plan(**changes)
+        SetPlan(**changes)
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, some):

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from coreloss.edges import ELEMENT_INDEX
 from coreloss.identification.axis_shift import moved, over_shifts, posterior
-from coreloss.identification.edge_fit import EdgeEvidence, edge_evidence
+from coreloss.identification.edge_fit import TYPICAL_BEAM, EdgeEvidence, edge_evidence
 from coreloss.identification.evidence import (
     Combination,
     alternatives,
@@ -55,7 +55,7 @@ def test_alternatives_are_edges_at_the_same_place_that_cannot_be_excluded():
 
 def test_findings_tell_offset_and_background():
     y, window, _ = spectrum(("Ti", "L23", 0.5), shift_ev=5.0)
-    found = findings(y, window, edge_evidence(y, window, ["Ti"]), ["Ti"], beam=(200.0, 10.0, 20.0))
+    found = findings(y, window, edge_evidence(y, window, ["Ti"]), ["Ti"], beam=TYPICAL_BEAM)
     assert found.offset[0] == pytest.approx(4.2, abs=1.1)
     assert np.isfinite(found.background[400:701]).all()
 
@@ -87,7 +87,7 @@ def test_the_shift_that_makes_sense_is_found(offset):
 
 def test_without_information_the_prior_decides():
     answers = np.full((3, 1, 80), 0.4)
-    weight = posterior(answers, np.array([-4.0, 0.0, 4.0]), prior_ev=4.0)[0]
+    weight = posterior(answers, np.array([-4.0, 0.0, 4.0]))[0]
     np.testing.assert_allclose(weight[1] / weight[0], np.exp(0.5))
 
 

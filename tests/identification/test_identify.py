@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from coreloss.edges import ELEMENTS
-from coreloss.identification import trained_model as identify_model
+from coreloss.identification import trained_model
 from coreloss.identification.identify import identify
 from coreloss.identification.trained_model import Model, load_model, shipped_models
 from coreloss.spectra.reading import read_spectrum
@@ -94,7 +94,7 @@ def test_each_spectrum_or_their_sum(model):
 
 
 def test_many_spectra_go_through_in_batches(model, monkeypatch):
-    monkeypatch.setattr(identify_model, "BATCH", 2)
+    monkeypatch.setattr(trained_model, "BATCH", 2)
     identify(background(m=5), model=model, each=True)
     assert [len(spectrum) for spectrum, _ in model.network.seen] == [2, 2, 1]
 

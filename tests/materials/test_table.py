@@ -80,10 +80,16 @@ def test_bad_composition_texts_are_refused(text):
 # --- Materials ----------------------------------------------------------------------------------
 
 
+def fractions_of(materials, row):
+    part = slice(materials.offsets[row], materials.offsets[row + 1])
+    names = [ELEMENTS[label] for label in materials.labels[part]]
+    return dict(zip(names, materials.fractions[part].tolist(), strict=True))
+
+
 def test_unlabelled_elements_keep_their_share(small):
-    assert small.fractions_of(0) == pytest.approx({"Ba": 0.2, "Ti": 0.2, "O": 0.6})
-    assert small.fractions_of(1) == pytest.approx({"F": 0.5})
-    assert small.fractions_of(3) == pytest.approx({"C": 0.2})
+    assert fractions_of(small, 0) == pytest.approx({"Ba": 0.2, "Ti": 0.2, "O": 0.6})
+    assert fractions_of(small, 1) == pytest.approx({"F": 0.5})
+    assert fractions_of(small, 3) == pytest.approx({"C": 0.2})
 
 
 def test_padded_and_contains_hold_the_same_materials(small):
@@ -93,7 +99,7 @@ def test_padded_and_contains_hold_the_same_materials(small):
         listed = {
             ELEMENTS[i]: f for i, f in zip(labels[row], fractions[row], strict=True) if i >= 0
         }
-        assert listed == pytest.approx(small.fractions_of(row))
+        assert listed == pytest.approx(fractions_of(small, row))
         assert set(np.flatnonzero(small.contains()[row])) == {ELEMENT_INDEX[e] for e in listed}
     assert (fractions[labels < 0] == 0).all()
 
@@ -115,7 +121,7 @@ def test_merged_tables_hold_every_formula_once_and_the_first_row_of_each(small):
     merged = mt.merge_materials(small, other)
     assert merged.formulas == (*small.formulas, "SrTiO3")
     assert merged.origins == (*small.origins, "other")
-    assert merged.fractions_of(len(small)) == pytest.approx({"Sr": 0.2, "Ti": 0.2, "O": 0.6})
+    assert fractions_of(merged, len(small)) == pytest.approx({"Sr": 0.2, "Ti": 0.2, "O": 0.6})
     assert mt.merge_materials(other, small).origins[:2] == ("other", "other")
     with pytest.raises(ValueError, match="at least one table"):
         mt.merge_materials()
@@ -211,12 +217,6 @@ def test_the_split_hash_is_the_same_on_every_machine():
     assert _uniform_hash("TiO2", 0) == pytest.approx(0.0356030, abs=1e-7)
 
 
-@pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.9, 0.2, -0.1), (0.5, 0.3, 0.3)])
-def test_bad_split_fractions_are_refused(small, fractions):
-    with pytest.raises(ValueError, match="three shares"):
-        split_materials(small, seed=0, fractions=fractions)
-
-
 def test_queries_hold_the_element_and_stay_in_the_split(embedded):
     split = split_materials(embedded, seed=0)
     present = embedded.contains()
@@ -253,7 +253,6 @@ def test_comparison_of_two_lists_by_hand():
     np.testing.assert_allclose(result["cooccurrence"][:, oxygen, iron], [0.0, 0.5])
     np.testing.assert_allclose(result["oxide_share"], [0.5, 1.0])
     np.testing.assert_allclose(result["n_elements"][:, :2], [[0.5, 0.5], [0.0, 1.0]])
-    assert result["shared_formulas"] == 1
     assert result["pairs"][0] == ("O", "Fe", 0.0, 0.5)
     assert compare_materials(a, a)["cooccurrence_cosine"] == pytest.approx(1)
 
@@ -290,7 +289,7 @@ def test_compositions_are_the_formulas(embedded):
         formula, text = reduce_formula(embedded.formulas[row])
         assert (formula, text) == (embedded.formulas[row], embedded.compositions[row])
         labelled = {e: f for e, f in composition(formula).items() if e in ELEMENT_INDEX}
-        assert embedded.fractions_of(row) == pytest.approx(labelled, rel=1e-6)
+        assert fractions_of(embedded, row) == pytest.approx(labelled, rel=1e-6)
 
 
 def test_equal_seeds_make_equal_lists():

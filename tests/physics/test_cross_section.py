@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from coreloss.beam import Beam
 from coreloss.edges import edge_shells
 from coreloss.physics import bank as banks
 from coreloss.physics import cross_section as cs
@@ -23,7 +24,7 @@ from coreloss.physics.kinematics import (
 )
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "cross_section_partial.csv"
-BEAM = {"beam_energy_kev": 200.0, "convergence_mrad": 0.0, "collection_mrad": 20.0}
+BEAM = Beam(energy_kev=200.0, collection_mrad=20.0)
 SHELLS = {(s.element, s.shell): s for s in edge_shells()}
 
 
@@ -44,12 +45,12 @@ def hydrogenic_table(charge):
     return GosTable("He", "K", RYDBERG_EV * charge**2, excess, q, gos)
 
 
-def brute_force(charge, excess, *, beam_energy_kev, convergence_mrad, collection_mrad, n=400):
+def brute_force(charge, excess, *, beam, n=400):
     """Gauss-Legendre with 2 n nodes in ln q^2 of the closed form, with Kohl's F(theta)."""
     loss = RYDBERG_EV * charge**2 + excess
-    before, after = squared_wavenumbers(loss, beam_energy_kev=beam_energy_kev)
+    before, after = squared_wavenumbers(loss, beam_energy_kev=beam.energy_kev)
     lowest, product = (before**0.5 - after**0.5) ** 2, 4 * (before * after) ** 0.5
-    alpha, beta = convergence_mrad * 1e-3, collection_mrad * 1e-3
+    alpha, beta = beam.convergence_mrad * 1e-3, beam.collection_mrad * 1e-3
     ends = [
         np.log(lowest + product * np.sin(x / 2) ** 2) for x in (0, abs(alpha - beta), alpha + beta)
     ]
@@ -62,7 +63,7 @@ def brute_force(charge, excess, *, beam_energy_kev, convergence_mrad, collection
         fraction = collected_fraction(torch.from_numpy(theta), *angles).numpy()
         total += (high - low) / 2 * np.sum(weight * hydrogenic_gos(excess, q2, charge) * fraction)
     area = 4 * np.pi * BOHR_RADIUS_ANGSTROM**2 * 1e8 * RYDBERG_EV**2
-    return area / (loss * effective_kinetic_energy_ev(beam_energy_kev)) * total
+    return area / (loss * effective_kinetic_energy_ev(beam.energy_kev)) * total
 
 
 ANGLES = [
@@ -83,11 +84,9 @@ def test_agrees_with_the_closed_form_of_hydrogen(charge):
     axis = torch.tensor(excess, dtype=torch.float64) + table.onset_ev
     for energy in (60.0, 300.0):
         for alpha, beta in ANGLES:
-            beam = {
-                "beam_energy_kev": energy, "convergence_mrad": alpha, "collection_mrad": beta
-            }  # fmt: skip
-            expected = [brute_force(charge, e, **beam) for e in excess]
-            found = cs.dsigma_de(table, axis, **beam)
+            beam = Beam(energy_kev=energy, convergence_mrad=alpha, collection_mrad=beta)
+            expected = [brute_force(charge, e, beam=beam) for e in excess]
+            found = cs.dsigma_de(table, axis, beam=beam)
             assert found.tolist() == pytest.approx(expected, rel=1e-3)
 
 
@@ -99,15 +98,12 @@ def test_quadrature_is_converged_to_a_part_in_a_thousand():
     beta = np.exp(rng.uniform(np.log(2), np.log(120), n))
     alpha = rng.uniform(0, 40, n)
     alpha[:20] = np.minimum(beta[:20] * rng.uniform(0.95, 1.05, 20), 40)  # the hardest case
-    beam = {
-        "beam_energy_kev": torch.from_numpy(rng.uniform(60, 300, n)),
-        "convergence_mrad": torch.from_numpy(alpha),
-        "collection_mrad": torch.from_numpy(beta),
-    }
+    energy = rng.uniform(60, 300, n)
+    beam = Beam(energy_kev=energy, convergence_mrad=alpha, collection_mrad=beta)
     for table in tables:
         stack = stack_tables([table])
-        error = cross_section_at_nodes(stack, **beam)
-        error /= cross_section_at_nodes(stack, **beam, n_nodes=200)
+        error = cross_section_at_nodes(stack, beam=beam)
+        error /= cross_section_at_nodes(stack, beam=beam, n_nodes=200)
         error = (error - 1).abs()
         assert float(error.max()) < 1e-3
         assert float(error.median()) < 1e-6
@@ -129,23 +125,23 @@ def test_collected_fraction_has_its_limits():
 def test_shells_alone_and_stacked_agree_whatever_their_grids():
     tables = [read_gosh()[key] for key in (("C", "K"), ("Cr", "L1"), ("Xe", "M45"))]
     assert len({len(t.free_energy_ev) for t in tables}) == 3
-    beam = {k: torch.tensor([v], dtype=torch.float64) for k, v in BEAM.items()}
-    together = cross_section_at_nodes(stack_tables(tables), **beam)
+    together = cross_section_at_nodes(stack_tables(tables), beam=BEAM)
     for i, table in enumerate(tables):
-        alone = cross_section_at_nodes(stack_tables([table]), **beam)[0, 0]
+        alone = cross_section_at_nodes(stack_tables([table]), beam=BEAM)[0, 0]
         torch.testing.assert_close(together[0, i, : len(alone)], alone, rtol=2e-4, atol=0)
 
 
 def test_zero_below_the_onset_and_shapes():
     table = hydrogenic_table(6.0)
     axis = torch.arange(400, 700, 1.0)
-    single = cs.dsigma_de(table, axis, **BEAM)
+    single = cs.dsigma_de(table, axis, beam=BEAM)
     assert single.shape == (300,)
     assert bool(((single > 0) == (axis >= table.onset_ev)).all())
-    batch = cs.dsigma_de(table, axis, **(BEAM | {"beam_energy_kev": torch.tensor([100.0, 200.0])}))
+    two = dataclasses.replace(BEAM, energy_kev=[100.0, 200.0])
+    batch = cs.dsigma_de(table, axis, beam=two)
     assert batch.shape == (2, 300)
     torch.testing.assert_close(batch[1], single)
-    split = cs.dsigma_de(table, axis, **BEAM, offsets_ev=(0.0, 20.0), ratios=(2 / 3, 1 / 3))
+    split = cs.dsigma_de(table, axis, beam=BEAM, offsets_ev=(0.0, 20.0), ratios=(2 / 3, 1 / 3))
     first, second = (int(torch.argmax((axis >= table.onset_ev + d).int())) for d in (0.0, 20.0))
     assert float(split[first] / single[first]) == pytest.approx(2 / 3)
     assert float(split[second] - split[second - 1]) > 0.3 * float(single[first]) * 0.8
@@ -159,35 +155,33 @@ def reference_rows():
         return list(csv.DictReader(line for line in file if not line.startswith("#")))
 
 
-def partial(row, **changes):
-    shell = SHELLS[row["element"], row["shell"]]
-    arguments = {
-        "window_ev": float(row["window_ev"]),
-        "beam_energy_kev": float(row["beam_energy_kev"]),
-        "collection_mrad": float(row["collection_mrad"]),
-        "convergence_mrad": 0.0,
-        "offsets_ev": shell.offsets_ev,
-        "ratios": shell.ratios,
-    }
-    table = read_gosh()[row["element"], row["shell"]]
-    return float(cs.integrated_cross_section(table, **(arguments | changes)))
+def partial(element, shell, *, beam, window_ev):
+    known = SHELLS[element, shell]
+    return cs.integrated_cross_section(
+        read_gosh()[element, shell],
+        beam=beam,
+        window_ev=window_ev,
+        offsets_ev=known.offsets_ev,
+        ratios=known.ratios,
+    )
 
 
 @pytest.mark.parametrize("row", reference_rows(), ids=lambda r: "-".join(list(r.values())[:5]))
 def test_partial_cross_sections(row):
-    found = partial(row)
+    beam = Beam(
+        energy_kev=float(row["beam_energy_kev"]), collection_mrad=float(row["collection_mrad"])
+    )
+    window_ev = float(row["window_ev"])
+    found = float(partial(row["element"], row["shell"], beam=beam, window_ev=window_ev))
     assert found == pytest.approx(float(row["calculated"]), rel=0.02)
     if row["egerton"]:
         assert found == pytest.approx(float(row["egerton"]), rel=float(row["tolerance"]))
 
 
 def test_convergence_of_the_probe():
-    row = dict.fromkeys(("element", "shell"), None) | {
-        "element": "C", "shell": "K", "window_ev": 100, "beam_energy_kev": 300,
-        "collection_mrad": 20,
-    }  # fmt: skip
-    found = [partial(row, convergence_mrad=alpha) for alpha in (0.0, 10.0, 20.0, 30.0)]
-    assert found == pytest.approx([4985.67, 4886.73, 4282.04, 2267.79], rel=1e-3)
+    beams = Beam(energy_kev=300, convergence_mrad=[0, 10, 20, 30], collection_mrad=20)
+    found = partial("C", "K", beam=beams, window_ev=100)
+    assert found.tolist() == pytest.approx([4985.67, 4886.73, 4282.04, 2267.79], rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["C_K", "O_K", "Ti_L3", "Fe_L3", "Sr_L3", "La_M5", "Au_M5"])
@@ -204,50 +198,40 @@ def test_exspy_reads_the_shipped_tables_and_agrees(name):
         axis = np.append(onset + table.free_energy_ev[1:60:4] - table.free_energy_ev[0], onset + 50)
         theirs = edge.function(axis)
     moved = dataclasses.replace(table, onset_ev=onset - table.free_energy_ev[0])
-    ours = cs.dsigma_de(moved, axis, **BEAM) * shell.ratios[shell.subshells.index(subshell)]
+    ours = cs.dsigma_de(moved, axis, beam=BEAM) * shell.ratios[shell.subshells.index(subshell)]
     assert ours.tolist() == pytest.approx(theirs.tolist(), rel=5e-4)
 
 
 def test_measured_variant_replaces_the_calculated_shape():
     table = read_gosh()["La", "N45"]
     axis = torch.arange(90.0, 200.0)
-    measured = cs.dsigma_de(table, axis, **BEAM, variant="measured")
+    measured = cs.dsigma_de(table, axis, beam=BEAM, variant="measured")
     assert 112 < float(axis[measured.argmax()]) < 125  # the giant resonance 4d -> 4f
-    calculated = cs.dsigma_de(table, axis, **BEAM)
+    calculated = cs.dsigma_de(table, axis, beam=BEAM)
     assert float(measured.max()) > 2 * float(calculated.max())
     with pytest.raises(ValueError, match="no measured variant"):
-        cs.dsigma_de(read_gosh()["C", "K"], axis, **BEAM, variant="measured")
+        cs.dsigma_de(read_gosh()["C", "K"], axis, beam=BEAM, variant="measured")
     with pytest.raises(ValueError, match="GOS variant"):
-        cs.dsigma_de(table, axis, **BEAM, variant="best")
+        cs.dsigma_de(table, axis, beam=BEAM, variant="best")
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"beam_energy_kev": 5.0}, "beam energy"),
-        ({"beam_energy_kev": 200_000.0}, "beam energy"),
-        ({"convergence_mrad": -1.0}, "convergence"),
-        ({"collection_mrad": 0.0}, "collection"),
-        ({"collection_mrad": float("nan")}, "collection"),
-        ({"offsets_ev": (0.0, 5.0)}, "offsets"),
-    ],
-)
-def test_bad_settings_are_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
-        cs.dsigma_de(hydrogenic_table(6.0), torch.arange(500.0, 510.0), **(BEAM | changes))
+def test_every_offset_has_its_ratio():
+    axis = torch.arange(500.0, 510.0)
+    with pytest.raises(ValueError, match="2 offsets but 1 ratios"):
+        cs.dsigma_de(hydrogenic_table(6.0), axis, beam=BEAM, offsets_ev=(0.0, 5.0))
 
 
 def test_bad_axes_and_windows_are_refused():
     table = hydrogenic_table(6.0)
     with pytest.raises(ValueError, match="energy loss"):
-        cs.dsigma_de(table, [[1.0]], **BEAM)
+        cs.dsigma_de(table, [[1.0]], beam=BEAM)
     with pytest.raises(ValueError, match="energy loss"):
-        cs.dsigma_de(table, [float("nan")], **BEAM)
+        cs.dsigma_de(table, [float("nan")], beam=BEAM)
     with pytest.raises(ValueError, match="window"):
-        cs.integrated_cross_section(table, **BEAM, window_ev=0.0)
+        cs.integrated_cross_section(table, beam=BEAM, window_ev=0.0)
     deep = dataclasses.replace(table, onset_ev=30_000.0)
     with pytest.raises(ValueError, match="exceed the beam energy"):
-        cs.dsigma_de(deep, [30_100.0], **(BEAM | {"beam_energy_kev": 30.0}))
+        cs.dsigma_de(deep, [30_100.0], beam=dataclasses.replace(BEAM, energy_kev=30.0))
     with pytest.raises(ValueError, match="at least one"):
         stack_tables([])
 
@@ -267,27 +251,26 @@ def bank():
 
 def random_beams(n, seed=0):
     rng = np.random.default_rng(seed)
-    settings = (
-        rng.uniform(60, 300, n), rng.uniform(0, 40, n) * (rng.random(n) > 0.2),
-        np.exp(rng.uniform(np.log(2), np.log(120), n)),
-    )  # fmt: skip
-    return tuple(torch.from_numpy(x) for x in settings)
+    return Beam(
+        energy_kev=rng.uniform(60, 300, n),
+        convergence_mrad=rng.uniform(0, 40, n) * (rng.random(n) > 0.2),
+        collection_mrad=np.exp(rng.uniform(np.log(2), np.log(120), n)),
+    )
 
 
-def exact(key, axis, beams):
+def exact(key, axis, beam):
     shell, table = SHELLS[key], read_gosh()[key]
-    names = ("beam_energy_kev", "convergence_mrad", "collection_mrad")
     if table.measured is not None:
         how = {"variant": "measured"}
     else:
         how = {"offsets_ev": shell.offsets_ev, "ratios": shell.ratios}
-    return cs.dsigma_de(table, axis, **dict(zip(names, beams, strict=True)), **how)
+    return cs.dsigma_de(table, axis, beam=beam, **how)
 
 
 def test_bank_reconstructs_the_cross_section(bank, record_property):
     """Error over the largest value of each edge, first 500 eV, 100 random beams."""
     beams = random_beams(100)
-    coefficients = bank.coefficients(*beams).double()
+    coefficients = bank.coefficients(beam=beams).double()
     errors = []
     for i, key in enumerate(SAMPLE):
         first = int(SHELLS[key].onset_ev + max(SHELLS[key].offsets_ev)) + 2
@@ -307,11 +290,10 @@ def test_bank_reconstructs_the_cross_section(bank, record_property):
 def test_bank_rows_average_over_channels_at_the_onset(bank):
     index = SAMPLE.index(("Ti", "L23"))
     shell = SHELLS["Ti", "L23"]
-    beam = tuple(torch.tensor([x]) for x in (200.0, 0.0, 20.0))
-    coefficients = bank.coefficients(*beam)[0, index].double()
+    coefficients = bank.coefficients(beam=BEAM)[0, index].double()
     found = coefficients @ bank.rows[index].double()
     fine = torch.arange(4400, 4800) / 10 + 0.05  # tenths of the channels 440 to 479
-    expected = exact(("Ti", "L23"), fine.double() - 0.5, tuple(b.double() for b in beam))[0]
+    expected = exact(("Ti", "L23"), fine.double() - 0.5, BEAM)
     expected = expected.reshape(-1, 10).mean(1)
     assert bool((found[: int(shell.onset_ev)] == 0).all())
     scale = float(expected.max())
@@ -322,18 +304,34 @@ def test_bank_rows_average_over_channels_at_the_onset(bank):
 def test_bank_coefficients_for_pairs_equal_those_for_all(bank):
     beams = random_beams(20, seed=3)
     shell = torch.arange(20) % len(SAMPLE)
-    everything = bank.coefficients(*beams)
+    everything = bank.coefficients(beam=beams)
     assert everything.shape == (20, len(SAMPLE), banks.RANK)
-    pairs = bank.coefficients(*beams, shell=shell)
+    pairs = bank.coefficients(beam=beams, shell=shell)
     torch.testing.assert_close(pairs, everything[torch.arange(20), shell])
-    one = bank.coefficients(*(b[:1] for b in beams))
+    one = bank.coefficients(beam=beams.select([0]))
     torch.testing.assert_close(one[0], everything[0])
 
 
-@pytest.mark.parametrize("wrong", [(50.0, 0.0, 20.0), (200.0, 41.0, 20.0), (200.0, 0.0, 1.0)])
-def test_bank_refuses_beams_outside_its_grid(bank, wrong):
-    with pytest.raises(ValueError, match="the bank holds"):
-        bank.coefficients(*(torch.tensor([x]) for x in wrong))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"energy_kev": 50.0}, r"beam energy \[keV\] is 50, the bank holds 60 to 300"),
+        ({"convergence_mrad": [0.0, 41.0]}, "convergence .* is 41, the bank holds 0 to 40"),
+        ({"collection_mrad": 1.0}, "collection .* is 1, the bank holds 2 to 120"),
+    ],
+)
+def test_bank_refuses_beams_outside_its_grid(bank, change, message):
+    with pytest.raises(ValueError, match=message):
+        bank.coefficients(beam=dataclasses.replace(BEAM, **change))
+
+
+def test_cross_sections_of_the_bank_are_those_of_one_beam(bank):
+    rows = bank.cross_sections(beam=BEAM)
+    together = bank.coefficients(beam=random_beams(3))
+    assert rows.shape == (len(SAMPLE), banks.BANK_CHANNELS)
+    assert together.shape == (3, len(SAMPLE), banks.RANK)
+    with pytest.raises(ValueError, match="beam holds arrays"):
+        bank.cross_sections(beam=random_beams(3))
 
 
 def test_bank_is_saved_and_refused_when_stale(bank, tmp_path):

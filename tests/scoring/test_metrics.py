@@ -170,17 +170,6 @@ def test_threshold_where_precision_equals_recall(average):
     assert at_found <= min(gaps.values()) + 1e-12
 
 
-@pytest.mark.parametrize("average", ["weighted", "micro"])
-def test_threshold_of_the_best_f1(average):
-    present, probability = predictions(n=2000, seed=8)
-    found = calibrate.threshold_best_f1(present, probability, average=average)
-    best = max(
-        metrics.f1_score(present, probability >= t, average=average)
-        for t in np.arange(0.05, 0.95, 0.01)
-    )
-    assert metrics.f1_score(present, probability >= found, average=average) >= best - 1e-12
-
-
 def test_thresholds_that_keep_a_stated_error_rate():
     present, probability = predictions(n=2000, seed=9)
     high = calibrate.threshold_for_precision(present, probability, precision=0.95)

@@ -12,7 +12,7 @@ from coreloss.materials.split import query_table, split_materials
 from coreloss.materials.table import load_materials
 from coreloss.physics import bank as banks
 from coreloss.physics.gos_table import read_gosh, write_gosh
-from coreloss.simulation.bands import AFTER_EV, LEAD_EV, continuum, sorted_bands
+from coreloss.simulation.bands import AFTER_EV, BAND_LEAD_EV, continuum, sorted_bands
 from coreloss.simulation.batch import concatenate
 from coreloss.simulation.instrument import (
     background_shape,
@@ -26,7 +26,7 @@ from coreloss.simulation.sampling import chance, generator_for, log_uniform, nor
 from coreloss.simulation.settings import INGREDIENTS, SimulationSettings
 from coreloss.simulation.simulator import BLOCK, Simulator
 from coreloss.simulation.specimen import Pairs, Window, draw_pairs, draw_specimen, draw_window
-from coreloss.simulation.tables import RANK, SHIFT_STEP_EV, SHIFT_STEPS, TILE, TILES
+from coreloss.simulation.tables import SHIFT_STEP_EV, SHIFT_STEPS, TERMS, TILE, TILES
 
 BANK = banks.CrossSectionBank(*(torch.zeros(1) for _ in range(3)))
 
@@ -244,7 +244,7 @@ def test_the_continuum_is_the_sum_of_its_cross_sections(simulator):
     specimen = draw_specimen(window.query, simulator.materials, s, generator=generator)
     pairs = draw_pairs(specimen, window, shells, s, generator=generator)
     pairs = replace(pairs, shift_step=torch.zeros_like(pairs.shift_step))
-    rows = shells.shifted_rows.view(len(shells.onset_ev), RANK, -1, TILES * TILE)
+    rows = shells.shifted_rows.view(len(shells.onset_ev), TERMS, -1, TILES * TILE)
     whole = rows[:, :, -SHIFT_STEPS[0]]
     flat = continuum(pairs, bands, shells)
     assert len(bands.groups) == 5
@@ -266,7 +266,7 @@ def test_bands_hold_their_windows_and_what_comes_before(simulator):
     order, window, bands = sorted_bands(window)
     assert sorted(order.tolist()) == list(range(BLOCK))
     end = bands.first_ev + bands.n_tiles * TILE
-    assert (bands.first_ev <= (window.lo_ev - LEAD_EV).clamp(min=0)).all()
+    assert (bands.first_ev <= (window.lo_ev - BAND_LEAD_EV).clamp(min=0)).all()
     assert (end > window.hi_ev + AFTER_EV).all()
 
 

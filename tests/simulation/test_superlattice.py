@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from coreloss.beam import Beam
 from coreloss.edges import ELEMENT_INDEX, observable_elements
 from coreloss.physics.cross_section import integrated_cross_section
 from coreloss.physics.gos_table import read_gosh
@@ -51,10 +52,8 @@ def test_an_edge_has_the_counts_of_its_atoms(dispersion_ev):
     edge = counts - np.exp(height) * energy**slope
     sigma_barn = integrated_cross_section(
         read_gosh()["O", "K"],
+        beam=Beam(energy_kev=300.0, convergence_mrad=20.0, collection_mrad=50.0),
         window_ev=100.0,
-        beam_energy_kev=300.0,
-        convergence_mrad=20.0,
-        collection_mrad=50.0,
     )
     oxygen_per_nm2 = 2.5 / 0.39**3  # half of the atoms, 1 nm thick
     electrons = settings.electrons_per_pixel * 0.99

@@ -1,11 +1,9 @@
-"""HyperSpy and eXSpy signals in and out, and NumPy archives."""
+"""HyperSpy and eXSpy signals, and NumPy archives."""
 
 import numpy as np
 import pytest
 
-from coreloss.edges import ELEMENT_INDEX
-from coreloss.identification.identify import identify
-from coreloss.spectra.hyperspy import as_spectrum, from_signal, probability_signal
+from coreloss.spectra.hyperspy import as_spectrum, from_signal
 from coreloss.spectra.reading import read_spectrum
 from coreloss.spectra.spectrum import Spectrum
 
@@ -58,19 +56,6 @@ def test_as_spectrum_takes_what_there_is(tmp_path):
     np.savetxt(tmp_path / "a.csv", np.stack([ENERGY, COUNTS[0, 0]], 1), delimiter=",")
     np.testing.assert_allclose(as_spectrum(str(tmp_path / "a.csv")).counts, COUNTS[:1, 0])
     np.testing.assert_array_equal(as_spectrum(signal()).counts, COUNTS.reshape(6, 600))
-
-
-def test_probabilities_become_a_signal():
-    result = identify(signal(), each=True, evidence=False)
-    made = probability_signal(result)
-    assert made.data.shape == (2, 3, 80)
-    np.testing.assert_array_equal(made.data.reshape(6, 80), result.probability)
-    assert made.axes_manager.navigation_shape == (3, 2)
-    about = made.metadata.coreloss
-    assert about.elements[ELEMENT_INDEX["Ti"]] == "Ti"
-    assert (about.model, about.present_threshold) == (result.model, result.threshold)
-    single = probability_signal(identify(signal(), evidence=False))
-    assert single.data.shape == (80,)
 
 
 @pytest.mark.parametrize(

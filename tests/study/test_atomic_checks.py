@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from coreloss.atoms.dirac_atom import solve_atom
+from coreloss.beam import Beam
 from coreloss.edges import ELEMENTS, identifying_sets
 from coreloss.physics.gos_table import read_gosh
 from coreloss.study.atomic_checks import checks
@@ -39,13 +40,13 @@ def test_partial_cross_sections_are_those_of_the_reference():
     rows = checks.partial_cross_sections(REFERENCE)
     assert [row.ours for row in rows] == pytest.approx([r.same_model for r in rows], rel=0.02)
     assert rows[1].cells == ("C K", "100", "10", "100", f"{rows[1].ours:.5g}", "5454.1", "5564")
-    assert rows[2].cells[-1] == "-"
+    assert rows[2].cells[-1] == "–"
 
 
 def test_exspy_agrees_on_the_shipped_file():
     pytest.importorskip("exspy")
     excess_ev, ours, theirs = checks.exspy_cross_sections(
-        "Ti_L3", beam_energy_kev=200.0, collection_mrad=20.0
+        "Ti_L3", beam=Beam(energy_kev=200.0, collection_mrad=20.0)
     )
     assert excess_ev.shape == ours.shape == theirs.shape
     np.testing.assert_allclose(ours, theirs, rtol=5e-4)

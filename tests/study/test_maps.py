@@ -1,16 +1,15 @@
 """Scores, tables and figures of maps and amounts, against answers known by hand."""
 
-import json
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from coreloss.identification.identify import beam_of
 from coreloss.quantification.low_loss import measured_low_loss
 from coreloss.simulation.superlattice.image import simulate_superlattice
 from coreloss.simulation.superlattice.settings import Superlattice
 from coreloss.spectra.spectrum import Spectrum
+from coreloss.study import results
 from coreloss.study.maps import figures as lattice_figures
 from coreloss.study.maps import superlattice as bench
 from coreloss.study.maps.figures import draw_superlattice
@@ -23,8 +22,6 @@ from coreloss.study.maps.tables import (
     speed_table,
 )
 
-RESULTS = Path(__file__).parents[2] / "book" / "results" / "maps.json"
-
 
 @pytest.fixture(scope="module")
 def image():
@@ -33,7 +30,7 @@ def image():
 
 @pytest.fixture(scope="module")
 def stored():
-    return {part: found["rows"] for part, found in json.loads(RESULTS.read_text()).items()}
+    return results.read("maps")
 
 
 def test_pixel_scores_count_hits_and_mistakes_away_from_interfaces(image):
@@ -77,7 +74,7 @@ def test_the_same_model_has_the_same_amounts_elsewhere(image, peer, package, tol
         measured_low_loss(image.low_loss).mean(),
         window_ev=(400.0, 639.0),
         shifts_ev={"Ti": 0.0, "O": 0.0},
-        beam=(core.beam_energy_kev, core.convergence_mrad, core.collection_mrad),
+        beam=beam_of(core),
     )
     np.testing.assert_allclose(peer(task) / ours(task), 1.0, rtol=tolerance)
 
@@ -86,7 +83,7 @@ def test_stored_results_make_tables_and_figures(stored):
     ratios = stored["real"]["ratios"]
     for rows, make in ((ratios, ratio_table), (ratios, peers_table)):
         assert len(make(rows).splitlines()) == len(rows) + 2
-    assert "eXSpy" in speed_table(stored["speed"])
+    assert "eXSpy" in speed_table(results.read("speed"))
     figure, (left, right) = plt.subplots(1, 2)
     lattice_figures.plot_scores(stored["doses"], left, x="counts", label="Counts")
     lattice_figures.plot_ratios(ratios, right)

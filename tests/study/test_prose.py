@@ -13,7 +13,7 @@ import pytest
 
 from coreloss.identification.trained_model import load_model, shipped_models
 from coreloss.study import results
-from coreloss.study.identification.tables import PUBLISHED
+from coreloss.study.identification.tables import PUBLISHED_SCORES
 from coreloss.study.training.tables import stages_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +72,7 @@ def typed(line: str, shares: set[float], counts: set[int]) -> list[str]:
         found += [f"{text} %" for text in PERCENT.findall(line)]
     if SPEAKS_OF_SPECTRA.search(line):
         found += [t for t in COUNT.findall(line) if int(t.replace(",", "")) in counts]
-    published = {f"{x:.2f}" for _, *values in PUBLISHED for x in values if x}
+    published = {f"{x:.2f}" for _, *values in PUBLISHED_SCORES for x in values if x}
     return [] if "Annys" in line else [t for t in found if t not in published or t in line.split()]
 
 

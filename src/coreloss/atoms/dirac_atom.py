@@ -19,6 +19,8 @@ from scipy.constants import physical_constants
 from scipy.interpolate import CubicSpline
 from scipy.special import lambertw
 
+from coreloss.edges import ELEMENTS
+
 HARTREE_EV = physical_constants["Hartree energy in eV"][0]
 BOHR_ANGSTROM = physical_constants["Bohr radius"][0] * 1e10
 LIGHT_SPEED = physical_constants["inverse fine-structure constant"][0]
@@ -26,12 +28,7 @@ LIGHT_SPEED = physical_constants["inverse fine-structure constant"][0]
 GRID_R0, GRID_B, GRID_STEP, GRID_RMAX, GRID_END = 1e-6, 0.75, 0.03, 40.0, 400.0
 MAX_ITERATIONS = 200
 
-_SYMBOLS = (
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se "
-    "Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb "
-    "Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi"
-)
-SYMBOLS = tuple(_SYMBOLS.split())
+SYMBOLS = ("H", "He", "Li", *ELEMENTS)
 _FILLING_ORDER = "1s 2s 2p 3s 3p 4s 3d 4p 5s 4d 5p 6s 4f 5d 6p"
 _MOVED = {  # ground states that differ from the n + l rule: (from, to, electrons)
     **dict.fromkeys(("Cr", "Cu"), ("4s", "3d", 1)),

@@ -192,10 +192,11 @@ def shell_gos_per_ev(
     ``onsets_ev``: onset of each j-subshell, lower j first; their continua are added at equal energy
     of the ejected electron.
     """
-    return sum(
+    first, *others = (
         subshell_gos_per_ev(core, atom, continuum, q_per_angstrom, onset_ev=onset_ev, l_max=l_max)
         for core, onset_ev in zip(atom.shell(n, l), onsets_ev, strict=True)
     )
+    return sum(others, start=first)
 
 
 def bound_oscillator_strength(

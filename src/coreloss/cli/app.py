@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from coreloss.cli.data import data_app
+from coreloss.cli.dataset import dataset_command
 from coreloss.cli.gos import gos_app
 from coreloss.cli.maps import map_command, quantify_command
-from coreloss.cli.options import ModelName, Plot, Shift, Signal, Window
+from coreloss.cli.options import MaterialsSource, ModelName, Plot, Seed, Shift, Signal, WindowOption
 from coreloss.cli.output import JsonTarget, complain, quiet_stdout, show, write_json
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -38,11 +39,9 @@ app.command("map", epilog="Example: coreloss map image.hspy -o maps.h5 --plot ma
 app.command(
     "quantify", epilog="Example: coreloss quantify core.dm3 --low-loss low.dm3 -o amounts.h5"
 )(quantify_command)
-
-MaterialsSource = Annotated[
-    str, typer.Option("--materials", help="'embedded', 'mp' or a .csv[.gz] of formulas.")
-]
-Seed = Annotated[int, typer.Option(help="Same seed, same spectra.", min=0)]
+app.command("dataset", epilog="Example: coreloss dataset test.h5 --n 10240 --split test")(
+    dataset_command
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -85,7 +84,7 @@ def identify(
         list[Path],
         typer.Argument(help="dm3, dm4, msa, hspy, emd, csv, txt ..., or folders of them."),
     ],
-    window: Window = None,
+    window: WindowOption = None,
     shift_ev: Shift = 0.0,
     each: Annotated[bool, typer.Option("--each", help="Every spectrum, not their sum.")] = False,
     uncalibrated: Annotated[
@@ -124,7 +123,7 @@ def identify(
     work.check_targets(json_target, csv_target, report, plot)
     work.check_figures(plot, scale)
     wanted = {} if signal is None else {"signal": work.signal_of(signal)}
-    options = {"window_ev": window, "shift_ev": shift_ev, "each": each}
+    options: dict[str, Any] = {"window_ev": window, "shift_ev": shift_ev, "each": each}
     options |= {"evidence": False} if no_evidence else {}
     options |= {"uncalibrated": uncalibrated}
     paths, results = list(work.expand(files)), []
@@ -159,7 +158,7 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Folder of a manifest.csv and its files.")
     ] = None,
     benchmark: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Set made by `coreloss simulate`.")
+        Path | None, typer.Option(metavar="FILE", help="Spectra of `coreloss dataset`.")
     ] = None,
     quality: Annotated[str, typer.Option(help="Qualities of the manifest to use.")] = "A",
     split: Annotated[
@@ -168,7 +167,7 @@ def evaluate(
     model: ModelName = "edgenet-small",
     json_target: JsonTarget = None,
 ) -> None:
-    """Score a network on measured files, a simulated benchmark set, or both.
+    """Score a network on measured files, on a file of simulated spectra, or both.
 
     Without either option the measured files of CORELOSS_DATA_DIR are used.
     """
@@ -195,44 +194,6 @@ def evaluate(
     if json_target != "-":
         for result in results:
             show(evaluation_table(result))
-
-
-@app.command()
-def simulate(
-    out: Annotated[Path, typer.Argument(help="HDF5 file to write.")],
-    n: Annotated[int, typer.Option("--n", help="Number of spectra.", min=1)] = 10_000,
-    seed: Seed = 0,
-    materials: MaterialsSource = "embedded",
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-) -> None:
-    """Write a fixed, hashed benchmark set of simulated spectra."""
-    from coreloss.datasets.evaluation import make_benchmark
-
-    digest = make_benchmark(out, n=n, seed=seed, materials=materials, split=split)
-    typer.echo(f"{out}: {n} spectra, sha256 {digest}")
-
-
-@app.command(epilog="Example: coreloss dataset published --scale 0.01 --elements 'O Ti'")
-def dataset(
-    out: Annotated[Path, typer.Argument(help="Folder for the HDF5 files and manifest.json.")],
-    scale: Annotated[float, typer.Option(help="Size; 1 is the 736,000 of the paper.")] = 1.0,
-    seed: Seed = 0,
-    materials: MaterialsSource = "embedded",
-    settings: Annotated[str, typer.Option(help="paper or default (wider).")] = "paper",
-    elements: Annotated[str | None, typer.Option(help="Such as 'O Ti'; all 80 if none.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take.")] = False,
-) -> None:
-    """Write a simulated set in the size and layout of the published one.
-
-    The same command goes on with an interrupted set.
-    """
-    from coreloss.datasets.published_set import Plan, prepare, write
-
-    chosen = {} if elements is None else {"elements": tuple(elements.split())}
-    job = prepare(out, Plan(scale, seed, materials, settings, **chosen))
-    typer.echo(job.summary())
-    if not dry_run:
-        typer.echo(write(job))
 
 
 @app.command(epilog="Example: coreloss train runs/unet --architecture unet --width 0.25")
@@ -281,7 +242,10 @@ def train(
     from coreloss.training.loop import train as train_network
     from coreloss.training.search import search_learning_rate
 
-    recipes = {"ours": TrainConfig, "paper": TrainConfig.paper}
+    recipes: dict[str, Callable[..., TrainConfig]] = {
+        "ours": TrainConfig,
+        "paper": TrainConfig.paper,
+    }
     if recipe not in recipes:
         raise ValueError(f"recipe is {recipe!r}; allowed: {', '.join(recipes)}")
     given = {

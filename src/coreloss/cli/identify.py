@@ -37,7 +37,7 @@ def expand(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def signal_of(text: str | None) -> int | str | None:
-    """Number or title of a spectrum in a file, as `spectra_io.read_spectrum` takes it.
+    """Number or title of a spectrum in a file, as `reading.read_spectrum` takes it.
 
     >>> signal_of("2"), signal_of("HAADF"), signal_of(None)
     (2, 'HAADF', None)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from coreloss.cli.identify import check_figures, check_targets, signal_of
-from coreloss.cli.options import ModelName, Plot, Shift, Signal, Window
+from coreloss.cli.options import ModelName, Plot, Shift, Signal, WindowOption
 from coreloss.cli.output import JsonTarget, quiet_stdout, show, write_json
 
 Image = Annotated[Path, typer.Argument(help="dm3, dm4, hspy, emd ...: image, line or spectrum.")]
@@ -22,7 +22,7 @@ def map_command(
     elements: Annotated[
         str | None, typer.Option(help="To draw, such as 'O Ti'; what is detected if none.")
     ] = None,
-    window: Window = None,
+    window: WindowOption = None,
     shift_ev: Shift = 0.0,
     pool: Annotated[int, typer.Option(help="Sum every pixel with its neighbours: 3 is 3 x 3.")] = 1,
     signal: Signal = None,
@@ -77,7 +77,7 @@ def quantify_command(
         typer.Option(metavar="KEV MRAD MRAD", help="Beam energy, convergence, collection."),
     ] = None,
     fine_structure: Annotated[str, typer.Option(help="free, equalised or none.")] = "free",
-    window: Window = None,
+    window: WindowOption = None,
     shift_ev: Shift = 0.0,
     signal: Signal = None,
     model: ModelName = "edgenet-small",
@@ -107,12 +107,20 @@ def quantify_command(
             model=model,
             out=out,
             progress=True,
-            beam=beam,
+            beam=None if beam is None else _beam(*beam),
             fine_structure=fine_structure,
         )
         if plot is not None:
             _save(plot, "draw_amounts", amounts)
     _tell(amounts, amounts_table(amounts, file.name), json_target)
+
+
+def _beam(energy_kev: float, convergence_mrad: float, collection_mrad: float):
+    from coreloss.beam import Beam
+
+    return Beam(
+        energy_kev=energy_kev, convergence_mrad=convergence_mrad, collection_mrad=collection_mrad
+    )
 
 
 def _tell(result, table, json_target: str | None) -> None:

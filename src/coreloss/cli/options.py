@@ -23,7 +23,7 @@ ModelName = Annotated[
         autocompletion=complete_models,
     ),
 ]
-Window = Annotated[
+WindowOption = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="LO HI", help="Energies to use, in eV, after the shift."),
 ]
@@ -32,3 +32,7 @@ Signal = Annotated[
     str | None, typer.Option(metavar="N|TITLE", help="Which of several spectra in a file.")
 ]
 Plot = Annotated[Path | None, typer.Option(help="Figure: png, svg or pdf.")]
+MaterialsSource = Annotated[
+    str, typer.Option("--materials", help="'embedded', 'mp' or a .csv[.gz] of formulas.")
+]
+Seed = Annotated[int, typer.Option(help="Same seed, same spectra.", min=0)]

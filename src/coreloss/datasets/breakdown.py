@@ -72,7 +72,7 @@ def breakdown(
 
 
 def binned(
-    values: Sequence[float], edges: Sequence[float], *, unit: str = ""
+    values: np.ndarray | Sequence[float], edges: Sequence[float], *, unit: str = ""
 ) -> tuple[list[str], list[str]]:
     """Name of the bin of each value, and all bins from the lowest to the highest, then unknown.
 
@@ -92,7 +92,7 @@ def edge_families(window_ev: tuple[float, float]) -> list[str]:
     """Family (K, L23, M45, N45) of each of the 80 elements in a window, "" where it has none.
 
     It is the shell of its strongest identifying edge set that counts there
-    (`datasets_records.edges_that_count`). The strongest of an element is the one with the lowest
+    (`records.edges_that_count`). The strongest of an element is the one with the lowest
     onset: cross-sections fall with the onset, by a factor of ten and more between these sets.
 
     >>> families = dict(zip(ELEMENTS, edge_families((400.0, 2000.0))))

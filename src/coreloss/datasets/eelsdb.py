@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from coreloss.datasets.eelsdb_client import Client, Unavailable
-from coreloss.datasets.manifest import MANIFEST, described, sha256_of, write_manifest
+from coreloss.datasets.manifest import MANIFEST_FILE, described, sha256_of, write_manifest
 from coreloss.datasets.records import edges_that_count
 from coreloss.edges import ELEMENTS
 from coreloss.materials.formula import composition
@@ -88,7 +88,8 @@ def fetch_eelsdb(
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit} files; allowed: at least 1")
     folder, client = Path(out_dir), Client(interval_s=interval_s)
-    index, skipped, n_downloaded = _read_index(folder), Counter(), 0
+    index, n_downloaded = _read_index(folder), 0
+    skipped: Counter[str] = Counter()
     rows: dict[str, dict[str, Any]] = {}
     query = {} if spectrum_type == "all" else {"type": spectrum_type}
     try:
@@ -111,7 +112,7 @@ def fetch_eelsdb(
     if not rows:
         reasons = "; ".join(f"{n} records: {why}" for why, n in skipped.items())
         raise ValueError(f"{api_url}: no usable spectrum ({reasons or 'no record'})")
-    return Fetched(folder / MANIFEST, len(rows), n_downloaded, dict(skipped))
+    return Fetched(folder / MANIFEST_FILE, len(rows), n_downloaded, dict(skipped))
 
 
 class Unusable(ValueError):

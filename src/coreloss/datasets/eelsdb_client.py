@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import requests
 
 TIMEOUT_S = 60.0
 TRIES = 5
@@ -51,7 +54,9 @@ class Client:
         try:
             found = self._patiently(ask, url)
         except requests.HTTPError as error:
-            raise ValueError(f"{url}: HTTP {error.response.status_code}; check the query") from None
+            raise ValueError(
+                f"{url}: HTTP {_answer_to(error).status_code}; check the query"
+            ) from None
         except requests.JSONDecodeError:
             raise ValueError(f"{url}: the answer is not JSON; is this the API?") from None
         if isinstance(found, dict) and "message" in found and query.get("page", 1) > 1:
@@ -70,7 +75,8 @@ class Client:
         try:
             self._patiently(lambda: get(url, str(path), None), url)
         except requests.HTTPError as error:
-            raise Unavailable(f"file not available (HTTP {error.response.status_code})") from None
+            status = _answer_to(error).status_code
+            raise Unavailable(f"file not available (HTTP {status})") from None
 
     def _patiently(self, request: Callable[[], Any], url: str) -> Any:
         import requests
@@ -87,10 +93,11 @@ class Client:
             try:
                 return request()
             except requests.HTTPError as error:
-                if error.response.status_code not in BUSY:
+                answer = _answer_to(error)
+                if answer.status_code not in BUSY:
                     raise
-                reason = f"HTTP {error.response.status_code}"
-                wait_s = max(wait_s, _retry_after_s(error.response.headers.get("Retry-After")))
+                reason = f"HTTP {answer.status_code}"
+                wait_s = max(wait_s, _retry_after_s(answer.headers.get("Retry-After")))
             except lost as error:
                 reason = type(error).__name__
             if wait_s > LONGEST_WAIT_S:
@@ -104,6 +111,11 @@ class Client:
     def _wait_for_turn(self) -> None:
         time.sleep(max(0.0, self._earliest - time.monotonic()))
         self._earliest = time.monotonic() + self.interval_s
+
+
+def _answer_to(error: requests.HTTPError) -> requests.Response:
+    assert error.response is not None  # it is raised for the status of an answer
+    return error.response
 
 
 def _retry_after_s(text: str | None) -> float:

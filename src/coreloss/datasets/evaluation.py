@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,17 @@ import numpy as np
 
 from coreloss.datasets.breakdown import GroupScores, breakdown
 from coreloss.datasets.measured import experimental_set
-from coreloss.datasets.simulated_set import read_benchmark, write_benchmark
+from coreloss.datasets.simulated_set import read_set, write_set
 from coreloss.edges import ELEMENTS
 from coreloss.identification.trained_model import Model
+from coreloss.runtime.progress import told
 from coreloss.scoring.calibration import reliability
 from coreloss.scoring.metrics import Scores, bootstrap_intervals, scores, scores_by_snr
 from coreloss.simulation.settings import VISIBLE_SNR, SimulationSettings
 from coreloss.spectra.network_input import NetworkInput, normalise, observable
 
 SNR_EDGES = (0.0, 1.0, VISIBLE_SNR, 10.0, 30.0, 100.0, np.inf)
+REPORT_EVERY = 4096  # spectra
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Evaluation:
 
     ``intervals`` are 95 % bootstrap intervals of the first entry of ``scores``; ``spectra`` has one
     row per measured file: id, source, material, present and predicted elements, missed and false
-    ones; ``breakdown`` the scores of groups of the measured files, see `benchmark_breakdown`.
+    ones; ``breakdown`` the scores of groups of the measured files, see `datasets.breakdown`.
     """
 
     model: str
@@ -57,8 +58,8 @@ def score_experimental(
 ) -> Evaluation:
     """Scores on the measured files of a manifest, at the threshold of the model.
 
-    ``split`` is "validation", "test" (see `datasets.split_by_source`) or "all".
-    What counts is said by `datasets.scored_elements`; an element that counts there but that the
+    ``split`` is "validation", "test" (see `split.split_by_source`) or "all".
+    What counts is said by `records.scored_elements`; an element that counts there but that the
     network cannot observe is predicted absent.
     """
     measured = experimental_set(directory, quality=quality, split=split)
@@ -89,12 +90,12 @@ def score_experimental(
 
 
 def score_benchmark(path: str | Path, *, model: Model, seed: int = 0) -> Evaluation:
-    """Scores on a simulated set: everything that is present and observable counts, then by SNR.
+    """Scores on a file of `simulated_set`: all that is present and observable counts, then by SNR.
 
     The second entry leaves out the elements whose edges have SNR below `VISIBLE_SNR` (neutral), the
-    others are bins of the signal-to-noise ratio, see `evaluate.scores_by_snr`.
+    others are bins of the signal-to-noise ratio, see `metrics.scores_by_snr`.
     """
-    simulated = read_benchmark(path).batch
+    simulated = read_set(path).batch
     probability = observed_probability(model, inputs_of(simulated))
     present, snr = simulated.present.numpy(), simulated.snr.numpy()
     observable = simulated.observable.numpy()
@@ -120,20 +121,20 @@ def make_benchmark(
     split: str = "test",
     settings: SimulationSettings | None = None,
 ) -> str:
-    """Simulate ``n`` spectra of one split of the materials into HDF5; returns the SHA-256."""
-    from coreloss.simulation.simulator import BLOCK, Simulator
+    """Simulate ``n`` spectra of one split of the materials into HDF5; returns the SHA-256.
+
+    Counts are whole electrons.
+    """
+    from coreloss.simulation.simulator import Simulator
 
     if n < 1:
         raise ValueError(f"n is {n} spectra; give at least 1")
     settings = settings or SimulationSettings()
     simulator = Simulator.of_split(split, seed=seed, materials=materials, settings=settings)
-
-    def batches() -> Iterator:
-        for start in range(0, n, BLOCK):
-            yield simulator.batch(start, min(BLOCK, n - start))
-
+    blocks = told(simulator.batches(n), "spectra", REPORT_EVERY, n, size=len)
+    whole = (replace(batch, counts=batch.counts.round()) for batch in blocks)
     config = {"settings": settings.as_dict(), "materials": materials, "split": split, "n": n}
-    return write_benchmark(path, batches(), config=config, seed=seed)
+    return write_set(path, whole, config=config, seed=seed)
 
 
 def inputs_of(batch) -> NetworkInput:

@@ -1,7 +1,7 @@
 """The manifest of a folder of measured files: reading, checking, and a template to fill in.
 
 ``manifest.csv`` has one row per file. Only ``file`` and ``elements_nominal`` are needed; what the
-other columns mean and what an empty cell stands for is in `COLUMNS`.
+other columns mean and what an empty cell stands for is in `MANIFEST_COLUMNS`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from coreloss.runtime.files import replacing
 from coreloss.spectra.reading import read_spectrum
 from coreloss.spectra.spectrum import Spectrum
 
-MANIFEST = "manifest.csv"
+MANIFEST_FILE = "manifest.csv"
 REQUIRED = ("file", "elements_nominal")
-LABELS = ("elements_nominal", "elements_trace_visible", "out_of_vocabulary")
-COLUMNS = {
+LABEL_COLUMNS = ("elements_nominal", "elements_trace_visible", "out_of_vocabulary")
+MANIFEST_COLUMNS = {
     "id": "name of the record; the name of the file without its suffix",
     "file": "path below the folder; needed",
     "source_repo": "repository or collection it comes from",
@@ -66,10 +66,10 @@ AXIS_TOLERANCE_EV = 0.1
 def manifest_path(directory: str | Path) -> Path:
     """The manifest in a folder or in its subfolder ``experimental``; ValueError if neither."""
     for folder in (Path(directory), Path(directory) / "experimental"):
-        if (folder / MANIFEST).is_file():
-            return folder / MANIFEST
+        if (folder / MANIFEST_FILE).is_file():
+            return folder / MANIFEST_FILE
     raise ValueError(
-        f"{Path(directory) / MANIFEST}: no such manifest; name a folder with one, "
+        f"{Path(directory) / MANIFEST_FILE}: no such manifest; name a folder with one, "
         "or write one with `coreloss data manifest`"
     )
 
@@ -86,7 +86,8 @@ def read_manifest(directory: str | Path) -> tuple[ExperimentalRecord, ...]:
         (the header is row 1).
     """
     path = manifest_path(directory)
-    records, seen = [], {}
+    records: list[ExperimentalRecord] = []
+    seen: dict[str, int] = {}
     for number, row in _rows(path):
         try:
             record = _record(row, path.parent)
@@ -103,9 +104,9 @@ def read_manifest(directory: str | Path) -> tuple[ExperimentalRecord, ...]:
 
 def write_manifest(directory: str | Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Write rows (column: value, what is missing stays empty) as the manifest of a folder."""
-    path = Path(directory) / MANIFEST
+    path = Path(directory) / MANIFEST_FILE
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(COLUMNS), restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, list(MANIFEST_COLUMNS), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     with replacing(path) as temporary:
@@ -158,8 +159,8 @@ def template_manifest(directory: str | Path) -> tuple[Path, dict[str, str]]:
     has a manifest already or no readable file.
     """
     folder = Path(directory)
-    if (folder / MANIFEST).exists():
-        raise ValueError(f"{folder / MANIFEST} exists; move it away to make a new one")
+    if (folder / MANIFEST_FILE).exists():
+        raise ValueError(f"{folder / MANIFEST_FILE} exists; move it away to make a new one")
     rows, left_out, ids = [], {}, set()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.relative_to(folder).as_posix()
@@ -184,7 +185,8 @@ def check_manifest(directory: str | Path) -> tuple[str, ...]:
     ValueError when the manifest is missing or its columns are wrong.
     """
     path = manifest_path(directory)
-    problems, seen = [], {}
+    problems: list[str] = []
+    seen: dict[str, int] = {}
     for number, row in _rows(path):
         name = row["id"] or row["file"]
         where = f"{path}: row {number} ({name})" if name else f"{path}: row {number}"
@@ -251,15 +253,15 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     f"{path}: row {number} has {len(names) + len(row[None])} cells for "
                     f"{len(names)} columns; put cells with commas into quotes"
                 )
-            yield number, {name: (row.get(name) or "").strip() for name in COLUMNS}
+            yield number, {name: (row.get(name) or "").strip() for name in MANIFEST_COLUMNS}
 
 
 def _check_columns(path: Path, names: list[str]) -> None:
     missing = [name for name in REQUIRED if name not in names]
-    lower = {column.lower(): column for column in COLUMNS if column not in names}
+    lower = {column.lower(): column for column in MANIFEST_COLUMNS if column not in names}
     for name in names:
         close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.8)
-        if name not in COLUMNS and close:
+        if name not in MANIFEST_COLUMNS and close:
             raise ValueError(
                 f"{path}: row 1: column {name!r} is unknown; did you mean {lower[close[0]]!r}?"
             )
@@ -278,7 +280,7 @@ def _identifier(row: Mapping[str, str]) -> str:
 def _record(row: dict[str, str], folder: Path) -> ExperimentalRecord:
     if not row["file"]:
         raise ValueError("file is empty; give its path below the folder")
-    labels = {name: _symbols(row[name]) for name in LABELS}
+    labels = {name: _symbols(row[name]) for name in LABEL_COLUMNS}
     if row["kind"] != "low_loss" and not any(labels.values()):
         raise ValueError(
             "elements_nominal is empty; give the elements of the specimen, such as 'Ti O'"
@@ -298,9 +300,9 @@ def _record(row: dict[str, str], folder: Path) -> ExperimentalRecord:
         energy_offset_ev=_number(row, "energy_offset_eV", default=0.0),
         dispersion_ev=_number(row, "dispersion_eV", above=0.0),
         n_spectra=_count(row["n_spectra"]),
-        beam_energy_kev=_number(row, "beam_energy_keV", above=0.0, default=None),
-        convergence_mrad=_number(row, "convergence_mrad", above=0.0, default=None),
-        collection_mrad=_number(row, "collection_mrad", above=0.0, default=None),
+        beam_energy_kev=_known(row, "beam_energy_keV"),
+        convergence_mrad=_known(row, "convergence_mrad"),
+        collection_mrad=_known(row, "collection_mrad"),
         source=row["source_repo"],
         license=row["license"],
         sha256=row["sha256"],
@@ -325,9 +327,14 @@ def _symbols(text: str) -> tuple[str, ...]:
     return tuple(filter(None, re.split(r"[\s,;]+", text)))
 
 
+def _known(row: dict[str, str], column: str) -> float | None:
+    """A number above 0; None where the cell is empty."""
+    return _number(row, column, above=0.0) if row[column] else None
+
+
 def _number(
-    row: dict[str, str], column: str, *, default: float | None = math.nan, above: float = -math.inf
-) -> float | None:
+    row: dict[str, str], column: str, *, default: float = math.nan, above: float = -math.inf
+) -> float:
     if not row[column]:
         return default
     try:

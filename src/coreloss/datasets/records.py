@@ -9,9 +9,9 @@ import torch
 from coreloss.axis import N_CHANNELS
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS, EdgeShell, identifying_sets
 
-MARGIN_BEFORE_EV = 5.0
+SCORED_BEFORE_EV = 5.0
 """A measured spectrum shows an edge when it starts this far before the onset ..."""
-MARGIN_AFTER_EV = 20.0
+SCORED_AFTER_EV = 20.0
 """... and ends this far behind it."""
 NEUTRAL_ELEMENTS = ("C",)
 """Support films and contamination put carbon into most measurements: never scored."""
@@ -83,7 +83,7 @@ class ExperimentalRecord:
 def edges_that_count(window_ev: tuple[float, float]) -> tuple[EdgeShell, ...]:
     """The identifying edge sets inside a window: 5 eV after its start, 20 eV before its end."""
     start, end = window_ev
-    lowest, highest = start + MARGIN_BEFORE_EV, min(end, N_CHANNELS - 1) - MARGIN_AFTER_EV
+    lowest, highest = start + SCORED_BEFORE_EV, min(end, N_CHANNELS - 1) - SCORED_AFTER_EV
     return tuple(edge for edge in identifying_sets() if lowest <= edge.onset_ev <= highest)
 
 

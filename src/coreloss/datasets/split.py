@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from coreloss.datasets.records import ExperimentalRecord, scored_elements
 
 HALVES = ("validation", "test")
-SPLITS = (*HALVES, "all")
+MEASURED_SPLITS = (*HALVES, "all")
 SHORTEST_ID = 6
 """Ids of fewer characters are words and numbers that notes hold by chance."""
 
@@ -37,7 +37,7 @@ def sources_of(records: Sequence[ExperimentalRecord]) -> tuple[str, ...]:
             name = name.rstrip(".")
             if name in place and len(name) >= SHORTEST_ID:
                 root[find(key)] = find(place[name])
-    members = defaultdict(Counter)
+    members: dict[str, Counter[str]] = defaultdict(Counter)
     for key in keys:
         members[find(key)][key] += 1
     names = {
@@ -52,22 +52,19 @@ def _key(record: ExperimentalRecord) -> str:
 
 
 def split_by_source(
-    records: Sequence[ExperimentalRecord], *, seed: int = 0, fraction: float = 0.5
+    records: Sequence[ExperimentalRecord], *, seed: int = 0
 ) -> dict[str, tuple[ExperimentalRecord, ...]]:
     """Two halves, "validation" and "test"; all files of one source (`sources_of`) are in one half.
 
     The same records, in any order, and the same ``seed`` give the same halves. They are balanced
-    in the number of files with an element that counts, per quality: the validation half has about
-    ``fraction`` of them. Sources are dealt out from the largest to the smallest, each to the half
-    where it leaves the smaller imbalance.
+    in the number of files with an element that counts, per quality. Sources are dealt out from the
+    largest to the smallest, each to the half where it leaves the smaller imbalance.
 
     Raises
     ------
     ValueError
-        When ``fraction`` is not between 0 and 1 or there are fewer than two sources.
+        When there are fewer than two sources.
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f"fraction is {fraction:g}; allowed: above 0 and below 1, such as 0.5")
     groups, sources = defaultdict(list), sources_of(records)
     for record, name in zip(records, sources, strict=True):
         groups[name].append(record)
@@ -78,15 +75,12 @@ def split_by_source(
         )
     sizes = {name: _sizes(group) for name, group in groups.items()}
     total = sum(sizes.values(), Counter())
-    share = {"validation": fraction, "test": 1 - fraction}
-    dealt = {half: Counter() for half in HALVES}
+    dealt: dict[str, Counter[str]] = {half: Counter() for half in HALVES}
     half_of = {}
     names = sorted(groups)
     random.Random(seed).shuffle(names)
     for name in sorted(names, key=lambda name: -sizes[name].total()):
-        half_of[name] = min(
-            HALVES, key=lambda half: _imbalance(dealt[half] + sizes[name], total, share[half])
-        )
+        half_of[name] = min(HALVES, key=lambda half: _imbalance(dealt[half] + sizes[name], total))
         dealt[half_of[name]] += sizes[name]
     return {
         half: tuple(
@@ -96,21 +90,21 @@ def split_by_source(
     }
 
 
-def _sizes(records: Sequence[ExperimentalRecord]) -> Counter:
+def _sizes(records: Sequence[ExperimentalRecord]) -> Counter[str]:
     """Number of files with an element that counts, by quality."""
     scored = [r for r in records if r.kind != "low_loss" and bool(scored_elements(r)[0].any())]
     return Counter(record.quality for record in scored)
 
 
-def _imbalance(dealt: Counter, total: Counter, share: float) -> float:
-    """How full a half is after it took a source: relative to its share, all qualities alike."""
-    return sum((dealt[quality] / (share * n)) ** 2 for quality, n in total.items())
+def _imbalance(dealt: Counter[str], total: Counter[str]) -> float:
+    """How full a half is after it took a source, all qualities alike."""
+    return sum((dealt[quality] / n) ** 2 for quality, n in total.items())
 
 
 def records_of_split(
     records: Sequence[ExperimentalRecord], split: str
 ) -> tuple[ExperimentalRecord, ...]:
     """The records of "validation", "test" (`split_by_source` with its defaults) or "all"."""
-    if split not in SPLITS:
-        raise ValueError(f"split is {split!r}; allowed: {', '.join(SPLITS)}")
+    if split not in MEASURED_SPLITS:
+        raise ValueError(f"split is {split!r}; allowed: {', '.join(MEASURED_SPLITS)}")
     return tuple(records) if split == "all" else split_by_source(records)[split]

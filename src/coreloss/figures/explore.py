@@ -13,7 +13,7 @@ from coreloss.identification.identify import Identification, identify
 from coreloss.identification.trained_model import DEFAULT_MODEL, Model
 from coreloss.spectra.spectrum import Spectrum
 
-USUAL_SHIFT_EV = 8.0
+SHOWN_SHIFT_EV = 8.0
 """Shift of the third of the usual settings: as much as badly calibrated files are off."""
 SHOWN = 7
 """Elements with a bar, the likeliest."""
@@ -40,7 +40,7 @@ def usual_settings(spectrum: Spectrum) -> tuple[Setting, ...]:
     return (
         Setting("As it is"),
         Setting("Lower half", (low, (low + high) / 2)),
-        Setting(f"Moved by {USUAL_SHIFT_EV:g} eV", shift_ev=USUAL_SHIFT_EV),
+        Setting(f"Moved by {SHOWN_SHIFT_EV:g} eV", shift_ev=SHOWN_SHIFT_EV),
     )
 
 
@@ -93,8 +93,8 @@ def draw_settings(
     return figure
 
 
-def png_bytes(figure, *, dpi: float = 90.0) -> bytes:
+def png_bytes(figure) -> bytes:
     """A Figure as it is shown where nothing has told the notebook how to show Figures."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=dpi)
+    figure.savefig(stream, format="png", dpi=90)
     return stream.getvalue()

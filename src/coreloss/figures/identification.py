@@ -65,13 +65,12 @@ def draw_identification(result: Identification, *, row: int = 0, scale: str = "l
     return figure
 
 
-def weakest_edges(
-    result: Identification, row: int = 0, *, most: int = MOST_ZOOMS
-) -> tuple[EdgeEvidence, ...]:
-    """The best edges of present elements, ``most`` of them, the smallest relative step first."""
+def weakest_edges(result: Identification, row: int = 0) -> tuple[EdgeEvidence, ...]:
+    """The best edges of present elements, a few of them, the smallest relative step first."""
     elements = result.spectra[row]
     best = best_edges(edge for edge in elements.evidence if edge.element in elements.present)
-    return tuple(sorted(best.values(), key=lambda edge: _relative_step(result, row, edge))[:most])
+    ordered = sorted(best.values(), key=lambda edge: _relative_step(result, row, edge))
+    return tuple(ordered[:MOST_ZOOMS])
 
 
 def local_background(
@@ -139,7 +138,7 @@ def _draw_spectrum(ax, result: Identification, row: int, elements: Elements, sca
     low, high = _limits(result)
     ax.set_xlim(low, high)
     start, end = result.window_ev
-    name = "not used"
+    name: str | None = "not used"
     for left, right in ((low, start), (end, high)):
         if right - left > 0.004 * (high - low):
             ax.axvspan(left, right, color="#dddddd", lw=0, zorder=0, label=name)
@@ -234,7 +233,7 @@ def explore(
     """Sliders for window and shift that redraw `draw_identification`, in a notebook.
 
     ``spectrum`` as for `identify.identify`. Without ipywidgets, or where ``interactive`` is False,
-    the Figure of `plot_explore.draw_settings` for three settings.
+    the Figure of `explore.draw_settings` for three settings.
     """
     whole = as_spectrum(spectrum).sum()
     widgets = None if interactive is False else _widgets(required=bool(interactive))

@@ -19,16 +19,13 @@ def draw_element_maps(maps: ElementMaps, elements: Sequence[str] | None = None):
     return draw_maps({e: maps.of(e) for e in names}, label="Probability", limits=(0.0, 1.0))
 
 
-def draw_amounts(amounts: AmountMaps, what: str = "fraction"):
-    """New Figure with amounts or fractions of each element and the goodness of fit."""
-    values = getattr(amounts, what)
-    named = {e: values[..., k] for k, e in enumerate(amounts.elements)}
-    errors = None
-    if what in ("amount", "fraction"):
-        spread = amounts.error if what == "amount" else amounts.fraction_error
-        errors = {e: spread[..., k] for k, e in enumerate(amounts.elements)}
-    label = "Atomic fraction" if what.startswith("fraction") else f"Amount ({amounts.unit})"
-    return draw_maps(named, label=label, errors=errors)
+def draw_amounts(amounts: AmountMaps):
+    """New Figure with the atomic fraction of each element, and its error along a line."""
+    named, errors = (
+        {e: values[..., k] for k, e in enumerate(amounts.elements)}
+        for values in (amounts.fraction, amounts.fraction_error)
+    )
+    return draw_maps(named, label="Atomic fraction", errors=errors)
 
 
 def draw_maps(
@@ -66,10 +63,10 @@ def draw_maps(
     return figure
 
 
-def plot_map(values: np.ndarray, ax, *, title: str = "", limits=None, colours: str = "cividis"):
+def plot_map(values: np.ndarray, ax, *, title: str = "", limits=None):
     """One map (rows, columns); returns the image for a colour bar."""
     low, high = limits or (0.0, float(np.nanpercentile(values, 99.5)) or 1.0)
-    shown = ax.imshow(values, vmin=low, vmax=high, cmap=colours, interpolation="nearest")
+    shown = ax.imshow(values, vmin=low, vmax=high, cmap="cividis", interpolation="nearest")
     ax.set_title(title, loc="left", fontsize="medium")
     ax.set_axis_off()
     return shown

@@ -16,8 +16,10 @@ BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK)
 GREY = "#777777"
+MARKERS = "os^Dv<>P"
 SCALES = ("linear", "log", "sqrt")
 DECADES_SHOWN = 4.0
+MAX_PANELS = 12
 LABEL_WIDTH = 0.07
 """Share of the Axes that the name of an edge takes."""
 
@@ -118,11 +120,11 @@ def plot_identification(result, ax=None, *, row: int = 0, scale: str = "log"):
     return ax
 
 
-def draw_results(results: Sequence, *, scale: str = "log", max_panels: int = 12):
+def draw_results(results: Sequence, *, scale: str = "log"):
     """New Figure with one panel per spectrum of several `identify.Identification`, 12 at most."""
     from matplotlib.figure import Figure
 
-    panels = [(result, row) for result in results for row in range(len(result))][:max_panels]
+    panels = [(result, row) for result in results for row in range(len(result))][:MAX_PANELS]
     figure = Figure(figsize=(8, 3.2 * len(panels) + 0.4), layout="constrained")
     for ax, (result, row) in zip(
         np.ravel(figure.subplots(len(panels), squeeze=False)), panels, strict=True
@@ -157,34 +159,21 @@ def plot_lines(
     return ax
 
 
-def plot_overlay(
-    energy_ev,
-    measured,
-    simulated,
-    ax=None,
-    *,
-    norm_window_ev: tuple[float, float] | None = None,
-    scale: str = "log",
-):
-    """A measured spectrum (n,) over simulated ones (m, n), all scaled to mean 1 in a window.
-
-    ``norm_window_ev`` defaults to the whole axis.
-    """
+def plot_overlay(energy_ev, measured, simulated, ax=None, *, scale: str = "log"):
+    """A measured spectrum (n,) over simulated ones (m, n), all scaled to mean 1."""
     ax = axes_or_new(ax)
     energy_ev = np.asarray(energy_ev, float)
-    low, high = norm_window_ev or (energy_ev[0], energy_ev[-1])
-    inside = (energy_ev >= low) & (energy_ev <= high)
     simulated = np.atleast_2d(np.asarray(simulated, float))
     for i, spectrum in enumerate(simulated):
         ax.plot(
             energy_ev,
-            spectrum / spectrum[inside].mean(),
+            spectrum / spectrum.mean(),
             color=ORANGE,
             lw=0.8,
             alpha=max(0.25, 1 / len(simulated)),
             label="simulated" if i == 0 else None,
         )
-    measured = np.asarray(measured, float) / np.mean(np.asarray(measured, float)[inside])
+    measured = np.asarray(measured, float) / np.mean(measured)
     ax.plot(energy_ev, measured, color=BLUE, lw=1.2, label="measured")
     set_scale(ax, scale, measured)
     ax.set_xlim(energy_ev[0], energy_ev[-1])
@@ -209,13 +198,6 @@ def plot_surface(x, y, z, ax=None, *, x_label: str, y_label: str, z_label: str, 
     return ax
 
 
-def plot_training(
-    x, curves: Mapping[str, Sequence[float]], ax=None, *, x_label: str = "Spectra seen"
-):
-    """Training curves: loss or scores over the number of spectra, log axis for x."""
-    return plot_lines(x, curves, ax, x_label=x_label, y_label="", x_scale="log")
-
-
 def plot_bars(
     groups: Sequence[str], values: Mapping[str, Sequence[float]], ax=None, *, y_label: str
 ):
@@ -236,28 +218,6 @@ def plot_bars(
     ax.set_ylabel(y_label)
     if len(values) > 1:
         ax.legend(frameon=False)
-    return ax
-
-
-def plot_histograms(
-    samples: Mapping[str, Sequence[float]], ax=None, *, bins=30, x_label: str, density: bool = True
-):
-    """Outlined histograms over common bins, as shares or counts."""
-    ax = axes_or_new(ax)
-    edges = np.histogram_bin_edges(np.concatenate([np.ravel(s) for s in samples.values()]), bins)
-    for i, (name, values) in enumerate(samples.items()):
-        ax.hist(
-            np.ravel(values),
-            edges,
-            histtype="step",
-            density=density,
-            color=COLOURS[i % len(COLOURS)],
-            lw=1.5,
-            label=name,
-        )
-    ax.set_xlabel(x_label)
-    ax.set_ylabel("Density" if density else "Count")
-    ax.legend(frameon=False)
     return ax
 
 

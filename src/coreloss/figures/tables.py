@@ -8,6 +8,7 @@ import numpy as np
 
 from coreloss.edges import ATOMIC_NUMBER, ELEMENTS
 from coreloss.figures.spectrum import BLUE, COLOURS, GREY, RED
+from coreloss.scoring.calibration import Reliability
 
 MAIN_ROW_STARTS = {1: 1, 2: 3, 3: 11, 4: 19, 5: 37, 6: 55}
 
@@ -34,7 +35,6 @@ def plot_periodic_table(
     label: str = "Probability",
     limits: tuple[float, float] = (0.0, 1.0),
     outlined: tuple[str, ...] = (),
-    text_format: str = "{:.2f}",
 ):
     """Periodic table of the 80 elements coloured by value; NaN or missing is an empty, grey cell.
 
@@ -51,7 +51,7 @@ def plot_periodic_table(
         y = -row + (0.4 if row == 8 else 0.0)
         value = values.get(element, np.nan)
         known = np.isfinite(value)
-        face = colours.to_rgba(value) if known else "#f4f4f4"
+        face = colours.to_rgba(value) if known else "#f4f4f4"  # type: ignore[arg-type]  # scalars too
         frame = {"ec": RED, "lw": 2.2, "zorder": 3} if element in outlined else {"ec": "#bbbbbb"}
         ax.add_patch(Rectangle((column - 0.47, y - 0.47), 0.94, 0.94, fc=face, **frame))
         dark = known and np.dot(face[:3], (0.30, 0.59, 0.11)) < 0.5
@@ -59,7 +59,7 @@ def plot_periodic_table(
         style = {"ha": "center", "color": ink, "zorder": 4}
         ax.text(column, y + 0.08, element, va="center", fontsize=9, weight="bold", **style)
         if known:
-            ax.text(column, y - 0.29, text_format.format(value), va="center", fontsize=5, **style)
+            ax.text(column, y - 0.29, f"{value:.2f}", va="center", fontsize=5, **style)
     ax.set(xlim=(0.4, 18.6), ylim=(-8.2, -1.4), aspect="equal")
     ax.axis("off")
     ax.figure.colorbar(
@@ -77,7 +77,7 @@ def plot_matrix(
     y_label: str = "Present",
     value_label: str = "Share",
 ):
-    """Colour map of an element-by-element matrix, such as `evaluate.confusion_rates`."""
+    """Colour map of an element-by-element matrix, such as `metrics.confusion_rates`."""
     from matplotlib import pyplot as plt
 
     ax = plt.gca() if ax is None else ax
@@ -111,7 +111,7 @@ def plot_probabilities(
 
     ax = plt.gca() if ax is None else ax
     known = {e: p for e, p in probabilities.items() if np.isfinite(p)}
-    names = sorted(known, key=known.get, reverse=True)[:n_shown][::-1]
+    names = sorted(known, key=known.__getitem__, reverse=True)[:n_shown][::-1]
     colours = [BLUE if known[e] >= threshold else GREY for e in names]
     ax.barh(names, [known[e] for e in names], color=colours)
     ax.axvline(threshold, color=RED, lw=1)
@@ -122,8 +122,8 @@ def plot_probabilities(
     return ax
 
 
-def plot_reliability(diagrams: Mapping[str, object], ax=None):
-    """Observed share against mean probability of named `calibrate.Reliability` results."""
+def plot_reliability(diagrams: Mapping[str, Reliability], ax=None):
+    """Observed share against mean probability of named `calibration.Reliability` results."""
     from matplotlib import pyplot as plt
 
     ax = plt.gca() if ax is None else ax

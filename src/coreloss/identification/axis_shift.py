@@ -14,7 +14,7 @@ import torch
 
 from coreloss.spectra.network_input import NetworkInput, observable
 
-SHIFTS_EV = (-8, -6, -4, -2, 0, 2, 4, 6, 8)
+AXIS_SHIFTS_EV = (-8, -6, -4, -2, 0, 2, 4, 6, 8)
 """Corrections that are tried, whole channels."""
 PRIOR_EV = 4.0
 """Standard deviation of the calibration error before the spectrum is seen."""
@@ -51,33 +51,21 @@ class Shifted:
 def over_shifts(
     probability: Callable[[NetworkInput], np.ndarray],
     inputs: NetworkInput,
-    *,
-    shifts_ev: tuple[int, ...] = SHIFTS_EV,
-    prior_ev: float = PRIOR_EV,
-    certain: float = CERTAIN,
-    doubtful: float = DOUBTFUL,
 ) -> Shifted:
     """Answers (n, 80) of ``probability`` averaged over shifts of the energy axis.
 
     An element counts at the shifts where one of its edges lies inside the moved window.
     """
-    shifts = np.array(shifts_ev, float)
-    answers = np.stack([_answers(probability, moved(inputs, d)) for d in shifts_ev])
-    weight = posterior(answers, shifts, prior_ev=prior_ev, certain=certain, doubtful=doubtful)
+    shifts = np.array(AXIS_SHIFTS_EV, float)
+    answers = np.stack([_answers(probability, moved(inputs, d)) for d in AXIS_SHIFTS_EV])
+    weight = posterior(answers, shifts)
     seen = weight.T[:, :, None] * np.isfinite(answers)
     total = seen.sum(0)
     mean = (seen * np.nan_to_num(answers)).sum(0) / np.where(total > 0, total, 1.0)
     return Shifted(np.where(total > 0, mean, np.nan), weight, shifts)
 
 
-def posterior(
-    answers: np.ndarray,
-    shifts_ev: np.ndarray,
-    *,
-    prior_ev: float = PRIOR_EV,
-    certain: float = CERTAIN,
-    doubtful: float = DOUBTFUL,
-) -> np.ndarray:
+def posterior(answers: np.ndarray, shifts_ev: np.ndarray) -> np.ndarray:
     """Weights (n, shifts) of answers (shifts, n, 80), NaN where an element is not observable.
 
     >>> answers = np.array([[[0.5, 0.4]], [[0.99, 0.01]]])
@@ -86,8 +74,8 @@ def posterior(
     """
     p = np.clip(np.nan_to_num(answers).astype(float), 1e-9, 1 - 1e-9)
     entropy = -(p * np.log(p) + (1 - p) * np.log(1 - p)).sum(-1)
-    score = certain * np.maximum(p - 0.5, 0).sum(-1) - doubtful * entropy
-    score = score - (shifts_ev[:, None] / prior_ev) ** 2 / 2
+    score = CERTAIN * np.maximum(p - 0.5, 0).sum(-1) - DOUBTFUL * entropy
+    score = score - (shifts_ev[:, None] / PRIOR_EV) ** 2 / 2
     weight = np.exp(score - score.max(0))
     return (weight / weight.sum(0)).T
 

@@ -18,6 +18,7 @@ from scipy.ndimage import uniform_filter1d
 from scipy.optimize import nnls
 
 from coreloss.axis import N_CHANNELS
+from coreloss.beam import Beam
 from coreloss.edges import (
     ELEMENT_INDEX,
     ELEMENTS,
@@ -31,9 +32,9 @@ from coreloss.physics.scattering import convolve, low_loss_transfer
 from coreloss.simulation.near_edge import RESONANCE_HEIGHTS
 from coreloss.spectra.network_input import NetworkInput
 
-TYPICAL_BEAM = (200.0, 10.0, 20.0)
-"""Beam energy in keV, convergence and collection semi-angle in mrad where a file names none: they
-change the fall of a cross-section within a local fit by less than its near-edge structure does."""
+TYPICAL_BEAM = Beam(energy_kev=200.0, convergence_mrad=10.0, collection_mrad=20.0)
+"""Where a file names none: the beam changes the fall of a cross-section within a local fit by less
+than its near-edge structure does."""
 LEAD_EV, TAIL_EV = 50, 60
 """A local fit reaches from so far before an onset to so far behind it."""
 SHIFTS_EV = tuple(range(-7, 10))
@@ -98,13 +99,13 @@ def edge_evidence(
     elements: Iterable[str],
     *,
     known: Iterable[str] | None = None,
-    beam: tuple[float, float, float] = TYPICAL_BEAM,
+    beam: Beam = TYPICAL_BEAM,
 ) -> tuple[EdgeEvidence, ...]:
     """Evidence for every identifying edge of ``elements`` inside the window of one spectrum.
 
-    ``spectrum`` and ``mask`` (3072,) as in `spectra.NetworkInput`; ``beam`` in keV and mrad. What
-    an edge adds is what it adds to the other ``known`` elements, all of ``elements`` by default.
-    Sorted by element as given, then by z.
+    ``spectrum`` and ``mask`` (3072,) as in `network_input.NetworkInput`. What an edge adds is what
+    it adds to the other ``known`` elements, all of ``elements`` by default. Sorted by element as
+    given, then by z.
 
     >>> e = np.arange(3072.0)
     >>> y = np.where((e > 399) & (e < 700), 1e6 * (np.maximum(e, 1) / 400) ** -3, 0)
@@ -129,7 +130,7 @@ def element_z(
     candidates=None,
     *,
     known=None,
-    beam: tuple[float, float, float] = TYPICAL_BEAM,
+    beam: Beam = TYPICAL_BEAM,
 ) -> np.ndarray:
     """Significance of the best edge of each element, (n, 80); 0 where it was not tested.
 
@@ -181,7 +182,7 @@ def energy_offset(evidence: Sequence[EdgeEvidence]) -> tuple[float, float] | Non
 
 
 def background_below(
-    spectrum, mask, elements: Iterable[str], *, beam: tuple[float, float, float] = TYPICAL_BEAM
+    spectrum, mask, elements: Iterable[str], *, beam: Beam = TYPICAL_BEAM
 ) -> np.ndarray:
     """Background below the edges of ``elements`` in the window, (3072,), NaN outside it.
 
@@ -248,7 +249,7 @@ def _test(
     return best[0], float(np.sqrt(max(best[1], 0.0)))
 
 
-def _nearest(several: Sequence[int], first: int, last: int, shift: float) -> list[int]:
+def _nearest(several: Sequence[int], first: int, last: float, shift: float) -> list[int]:
     """Shells that have more than a smooth tail in a local window."""
     onsets = [(edge_shells()[k].onset_ev + shift, k) for k in several]
     return [k for onset, k in onsets if first - 2 * TAIL_EV < onset < last]
@@ -262,7 +263,7 @@ def _solve(columns, y, sigma) -> tuple[np.ndarray, float, float]:
     amounts, _ = nnls(matrix / norm, y / sigma)
     residual = y / sigma - matrix @ (amounts / norm)
     chi2 = float(residual @ residual)
-    free = max(len(y) - np.count_nonzero(amounts), 5)
+    free = max(len(y) - int(np.count_nonzero(amounts)), 5)
     correlation = float(residual[1:] @ residual[:-1]) / max(chi2, 1e-12)
     longer = (1 + max(correlation, 0.0)) / (1 - min(max(correlation, 0.0), 0.9))
     return amounts / norm, chi2, max(chi2 / free, 1.0) * longer
@@ -271,7 +272,7 @@ def _solve(columns, y, sigma) -> tuple[np.ndarray, float, float]:
 # -- columns --------------------------------------------------------------------------------------
 
 
-def _window(spectrum, mask, beam) -> _Window:
+def _window(spectrum, mask, beam: Beam) -> _Window:
     spectrum, mask = (np.asarray(x) for x in (spectrum, mask))
     channels = np.flatnonzero(mask)
     if len(channels) < MARGIN_BEFORE_EV + MARGIN_AFTER_EV:
@@ -281,7 +282,7 @@ def _window(spectrum, mask, beam) -> _Window:
         )
     first, last = int(channels[0]), int(channels[-1])
     values = spectrum[first : last + 1].astype(np.float64)
-    return _Window(first, values, _noise(values), scattered_shapes(*beam))
+    return _Window(first, values, _noise(values), scattered_shapes(beam))
 
 
 def _noise(values: np.ndarray) -> np.ndarray:
@@ -293,15 +294,12 @@ def _noise(values: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)  # 13 MB for each beam
-def scattered_shapes(
-    beam_energy_kev: float, convergence_mrad: float, collection_mrad: float
-) -> np.ndarray:
+def scattered_shapes(beam: Beam) -> np.ndarray:
     """Cross-sections of all shells in barn/eV, (shells, 2, BANK_CHANNELS).
 
     The second of the two has lost energy to a plasmon as well.
     """
-    beam = (beam_energy_kev, convergence_mrad, collection_mrad)
-    sharp = bank_of("builtin").cross_sections(beam)
+    sharp = bank_of("builtin").cross_sections(beam=beam)
 
     def scattered(thickness: float) -> torch.Tensor:
         energy, width = _PLASMON

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from scipy.optimize import minimize
 
+from coreloss.beam import Beam
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS, identifying_sets
 from coreloss.identification.edge_fit import (
     TYPICAL_BEAM,
@@ -93,7 +94,7 @@ class Findings:
 
 
 def findings(
-    spectrum, mask, evidence: Sequence[EdgeEvidence], present: Sequence[str], *, beam
+    spectrum, mask, evidence: Sequence[EdgeEvidence], present: Sequence[str], *, beam: Beam
 ) -> Findings:
     """Offset, alternatives and background that go with the evidence for one spectrum (3072,)."""
     safe = [edge for edge in evidence if edge.element in present]
@@ -120,7 +121,7 @@ def alternatives(
     evidence: Sequence[EdgeEvidence],
     rivals: Iterable[str],
     *,
-    beam: tuple[float, float, float] = TYPICAL_BEAM,
+    beam: Beam = TYPICAL_BEAM,
 ) -> dict[str, tuple[str, ...]]:
     """Which ``rivals`` would explain the best edge of a present element nearly as well.
 

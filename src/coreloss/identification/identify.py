@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from coreloss.axis import window_of
+from coreloss.beam import Beam
 from coreloss.edges import ELEMENTS, observable_elements
 from coreloss.identification.axis_shift import Shifted, over_shifts
 from coreloss.identification.edge_fit import TYPICAL_BEAM, EdgeEvidence, edge_evidence
@@ -142,8 +143,9 @@ class Identification:
         inside = (energy >= self.window_ev[0]) & (energy <= self.window_ev[1])
         rows = np.full(self.spectrum.counts.shape, np.nan)
         for row, counts, found in zip(rows, self.spectrum.counts, self.findings, strict=True):
-            known = () if found.background is None else np.isfinite(found.background)
-            known = np.flatnonzero(known)
+            if found.background is None:
+                continue
+            known = np.flatnonzero(np.isfinite(found.background))
             if not len(known):
                 continue
             below = np.interp(energy[inside], known, found.background[known])
@@ -224,7 +226,7 @@ def identify(
         Name of a shipped network, path as for `load_model`, or a loaded `Model`.
     window_ev
         Lowest and highest true energy to use, applied after the shift; without it the usable part
-        is found, see `spectra_window.usable_window`.
+        is found, see `window.usable_window`.
     shift_ev
         Added to every energy: the correction of a known calibration error.
     each
@@ -234,7 +236,7 @@ def identify(
         `MOST_WITH_EVIDENCE` spectra.
     uncalibrated
         The energies may be off by several eV: average the answers over shifts of the axis, see
-        `identify_shift.over_shifts`. Costs some certainty on an axis that is right.
+        `axis_shift.over_shifts`. Costs some certainty on an axis that is right.
 
     Raises
     ------
@@ -244,7 +246,8 @@ def identify(
     loaded = model_of(model)
     used, cut_ev = _prepared(as_spectrum(spectrum), window_ev, shift_ev, each)
     inputs = preprocess(used.counts, used.energy_ev)
-    window = tuple(float(limit[0]) for limit in window_of(inputs.mask[:1]))
+    low, high = window_of(inputs.mask[:1])
+    window = (float(low[0]), float(high[0]))
     observable = observable_elements(*window).numpy()
     if uncalibrated:
         shifted = over_shifts(loaded.probability, inputs)
@@ -270,7 +273,7 @@ def identify(
 
 
 def with_evidence(
-    model: Model, inputs: NetworkInput, probability: np.ndarray, *, beam=TYPICAL_BEAM
+    model: Model, inputs: NetworkInput, probability: np.ndarray, *, beam: Beam = TYPICAL_BEAM
 ) -> tuple[np.ndarray, tuple[Findings, ...]]:
     """Probabilities (n, 80) of network and fit together, and what supports them.
 
@@ -312,13 +315,16 @@ def _told(spectrum: Spectrum, shifted: Shifted) -> Spectrum:
     return replace(spectrum, warnings=(*spectrum.warnings, note))
 
 
-def beam_of(spectrum: Spectrum) -> tuple[float, float, float]:
-    """Beam energy in keV and semi-angles in mrad, typical ones where the file names none."""
+def beam_of(spectrum: Spectrum) -> Beam:
+    """The beam of a file, typical where the file names none, within the limits of the bank."""
     known = (spectrum.beam_energy_kev, spectrum.convergence_mrad, spectrum.collection_mrad)
-    return tuple(
-        typical if value is None else float(np.clip(value, *limit))
-        for value, typical, limit in zip(known, TYPICAL_BEAM, BEAM_LIMITS, strict=True)
+    energy, convergence, collection = (
+        typical if value is None else float(np.clip(value, low, high))
+        for value, typical, (low, high) in zip(
+            known, astuple(TYPICAL_BEAM), BEAM_LIMITS, strict=True
+        )
     )
+    return Beam(energy_kev=energy, convergence_mrad=convergence, collection_mrad=collection)
 
 
 def _warnings(

@@ -71,9 +71,9 @@ def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
         card = json.loads(card_path.read_text())
         network = build(config_of(card["architecture"], **card["config"]))
         network.load_state_dict(safetensors.torch.load_file(weights))
-        decisions = [
+        present, absent, temperature = (
             float(card[key]) for key in ("present_threshold", "absent_threshold", "temperature")
-        ]
+        )
         combination = Combination(**card.get("combination", {}))
     except OSError as error:
         raise ValueError(f"model {name_or_path}: cannot read {error.filename}") from None
@@ -85,7 +85,7 @@ def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
         reason = str(error).splitlines()[0]
         raise ValueError(f"model {name_or_path}: weights and card do not fit: {reason}") from None
     name = weights.parent.name if weights.name == "weights.safetensors" else weights.stem
-    return Model(name, network.eval(), card, *decisions, combination)
+    return Model(name, network.eval(), card, present, absent, temperature, combination)
 
 
 def model_of(model: str | Path | Model) -> Model:

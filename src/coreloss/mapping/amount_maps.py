@@ -25,7 +25,7 @@ from coreloss.runtime.files import replacing
 from coreloss.spectra.image import SpectrumImage, open_image, reopened
 from coreloss.spectra.spectrum import Spectrum
 
-FEW = 3
+SUMMED_UP_TO = 3
 """Spectra up to which their sum is identified, not each of them."""
 WHOLE_MAP = 20_000
 """Spectra up to which all are asked for their elements, and not a sample."""
@@ -156,7 +156,7 @@ def quantify_image(
     Parameters
     ----------
     data, low_loss
-        What `spectra_image.open_image` takes; the low loss is one for all or one for each pixel.
+        What `image.open_image` takes; the low loss is one for all or one for each pixel.
     elements
         Names, or ``auto``: those that the network finds.
     window_ev, shift_ev
@@ -164,9 +164,9 @@ def quantify_image(
     exposure_ratio
         Exposure of the core loss over that of the low loss.
     out, client, progress
-        As for `mapping.map_elements`.
+        As for `element_maps.map_elements`.
     options
-        As for `quantify.make_plan`.
+        As for `plan.make_plan`.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def quantify_image(
             f" ratio of exposures, {exposure_ratio:g} now, is given",
         )
     shares = zip(whole.fraction[0].tolist(), whole.fraction_error[0].tolist(), strict=True)
-    about = {
+    about: dict[str, Any] = {
         "elements": usable,
         "overall": dict(zip(usable, shares, strict=True)),
         "absolute": absolute,
@@ -216,8 +216,9 @@ def quantify_image(
     key = hashlib.sha256(plan.model.sharp.numpy().tobytes() + settings.encode()).hexdigest()
     work = AmountsWork(plan, scattering, exposure_ratio, shift_ev, key)
     as_json = {name: json.dumps(value) for name, value in about.items()}
-    how = {"attributes": as_json, "client": client, "progress": progress}
-    return AmountMaps(**applied(image, work, out=out, **how), **about)
+    how: dict[str, Any] = {"attributes": as_json, "client": client, "progress": progress}
+    values: dict[str, Any] = applied(image, work, out=out, **how)
+    return AmountMaps(**values, **about)
 
 
 def found_elements(
@@ -229,10 +230,10 @@ def found_elements(
 ) -> tuple[str, ...]:
     """Elements that the network finds in an image, by what hangs together in its maps.
 
-    Up to `FEW` spectra are summed; of more than `WHOLE_MAP` a sample is asked, and 1 % of its
-    spectra must have an element.
+    Up to `SUMMED_UP_TO` spectra are summed; of more than `WHOLE_MAP` a sample is asked, and 1 % of
+    its spectra must have an element.
     """
-    if len(image) <= FEW:
+    if len(image) <= SUMMED_UP_TO:
         found = identify(image.sum(), model=model, window_ev=window_ev, shift_ev=shift_ev)
         return found.present
     if len(image) <= WHOLE_MAP:
@@ -250,10 +251,11 @@ def load_amounts(path: str | Path) -> AmountMaps:
         with h5py.File(path, "r") as file:
             values = {name: file[name][()] for name in DATASETS}
             names = [f.name for f in fields(AmountMaps) if f.name not in DATASETS]
-            about = {name: json.loads(file.attrs[name]) for name in names}
+            stored = {name: json.loads(file.attrs[name]) for name in names}
     except (OSError, KeyError) as error:
         raise ValueError(f"{path} is not a file of amounts ({error})") from None
-    return AmountMaps(**values, **{n: tuple(v) if type(v) is list else v for n, v in about.items()})
+    about: dict[str, Any] = {n: tuple(v) if type(v) is list else v for n, v in stored.items()}
+    return AmountMaps(**values, **about)
 
 
 def _scattering(

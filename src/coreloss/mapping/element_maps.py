@@ -18,13 +18,12 @@ from coreloss.mapping.rules import FALSE_PIXELS, Detection, around_largest, cons
 from coreloss.mapping.stream import applied, check_target
 from coreloss.runtime.files import replacing
 from coreloss.runtime.threads import at_once
-from coreloss.spectra.hyperspy import MISSING
 from coreloss.spectra.image import SpectrumImage, open_image
 from coreloss.spectra.network_input import observable, preprocess
 from coreloss.spectra.spectrum import Spectrum
 from coreloss.spectra.window import usable_window, without_faults
 
-BATCH = 144
+RESAMPLED_TOGETHER = 144
 """Spectra that are resampled together: few enough for the cache."""
 MOST_SUMMED = 1000
 
@@ -67,11 +66,11 @@ class ElementMaps:
         return self.probability[..., ELEMENT_INDEX[element]]
 
     def claimed(self, *, false_share: float = FALSE_PIXELS) -> np.ndarray:
-        """Pixels of each element, an expected share of them wrong, see `mapping_rules`."""
+        """Pixels of each element, an expected share of them wrong, see `mapping.rules`."""
         return controlled(self.probability, false_share=false_share)
 
     def detections(self, **options: float) -> tuple[Detection, ...]:
-        """What hangs together in space, see `mapping_rules.consistent`."""
+        """What hangs together in space, see `rules.consistent`."""
         return consistent(self.decision, observable=self.observable, around=self.around, **options)
 
     def present(self, **options: float) -> tuple[str, ...]:
@@ -117,8 +116,9 @@ class NetworkWork:
     shift_ev: float = 0.0
 
     def __call__(self, spectrum: Spectrum, start: int = 0) -> dict[str, np.ndarray]:
-        how = {"window_ev": self.window_ev, "shift_ev": self.shift_ev}
-        return {"probability": probabilities(spectrum, model_of(self.model), **how)}
+        model = model_of(self.model)
+        p = probabilities(spectrum, model, window_ev=self.window_ev, shift_ev=self.shift_ev)
+        return {"probability": p}
 
 
 def map_elements(
@@ -137,7 +137,7 @@ def map_elements(
     Parameters
     ----------
     data
-        What `spectra_image.open_image` takes: path, `Spectrum`, HyperSpy signal.
+        What `image.open_image` takes: path, `Spectrum`, HyperSpy signal.
     window_ev
         Energies to use, after the shift; by default the usable part of the sum.
     shift_ev
@@ -164,7 +164,7 @@ def map_elements(
     seen = image.read(0, 1) if window_ev is not None else image.sum()
     window, notes = map_window(seen.shift(shift_ev), window_ev)
     loaded = model_of(model)
-    about = {
+    about: dict[str, Any] = {
         "threshold": loaded.present_threshold,
         "absent_threshold": loaded.absent_threshold,
         "window_ev": window,
@@ -175,8 +175,8 @@ def map_elements(
     }
     work = NetworkWork(model if isinstance(model, Model) else str(model), window, shift_ev)
     attributes = _attributes(about) | {"shift_ev": shift_ev, "pool": pool}
-    how = {"attributes": attributes, "client": client, "progress": progress}
-    found = ElementMaps(**applied(image, work, out=out, **how), **about)
+    how: dict[str, Any] = {"attributes": attributes, "client": client, "progress": progress}
+    found = ElementMaps(applied(image, work, out=out, **how)["probability"], **about)
     found = replace(found, around=around_clusters(image, found, loaded, shift_ev=shift_ev))
     if out is not None:
         with h5py.File(out, "r+") as file:
@@ -212,12 +212,12 @@ def probabilities(
     used = used.crop(*window_ev).mended()
 
     def batch(start: int) -> np.ndarray:
-        few = replace(used, counts=used.counts[start : start + BATCH], map_shape=())
+        few = replace(used, counts=used.counts[start : start + RESAMPLED_TOGETHER], map_shape=())
         inputs = preprocess(without_faults(few).counts, used.energy_ev)
         seen = observable(inputs)
         return np.where(seen, model.probability(inputs), np.nan).astype(np.float32)
 
-    return np.concatenate(at_once(batch, range(0, len(used), BATCH)))
+    return np.concatenate(at_once(batch, range(0, len(used), RESAMPLED_TOGETHER)))
 
 
 def pooled(data: Any, size: int) -> Spectrum:
@@ -282,7 +282,7 @@ def map_signal(values: np.ndarray, title: str, *, element: str, **about: Any):
     try:
         from hyperspy.signals import BaseSignal
     except ImportError:
-        raise ValueError(MISSING) from None
+        raise ValueError("HyperSpy is not installed; try: pip install hyperspy") from None
     signal = BaseSignal(np.asarray(values))
     signal = signal.transpose(signal_axes=min(values.ndim, 2))
     signal.metadata.General.title = title

@@ -49,10 +49,10 @@ class Detection:
     around: float | None = None
 
 
-def paper_rule(decision: np.ndarray, *, share: float = PAPER_SHARE) -> tuple[str, ...]:
-    """Elements that are called in at least ``share`` of the pixels, (..., 80) bool."""
+def paper_rule(decision: np.ndarray) -> tuple[str, ...]:
+    """Elements that are called in at least `PAPER_SHARE` of the pixels, (..., 80) bool."""
     calls = decision.reshape(-1, len(ELEMENTS)).mean(0)
-    return tuple(e for e, found in zip(ELEMENTS, calls, strict=True) if found >= share)
+    return tuple(e for e, found in zip(ELEMENTS, calls, strict=True) if found >= PAPER_SHARE)
 
 
 def consistent(
@@ -60,7 +60,7 @@ def consistent(
     *,
     expected_false: float = EXPECTED_FALSE,
     false_alarm_rate: float = FALSE_ALARM_RATE,
-    observable: Sequence[bool] | None = None,
+    observable: np.ndarray | Sequence[bool] | None = None,
     around: Mapping[str, float] | None = None,
 ) -> tuple[Detection, ...]:
     """Elements whose calls hang together in space as those of chance do not.

@@ -51,7 +51,7 @@ def read_composition(text: str) -> dict[str, float]:
     >>> read_composition("Ba1 Ti1 O3")
     {'Ba': 1.0, 'Ti': 1.0, 'O': 3.0}
     """
-    amounts = {}
+    amounts: dict[str, float] = {}
     for token in text.split():
         match = _TOKEN.fullmatch(token)
         if match is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,19 +43,15 @@ class QueryIndex:
         return {ELEMENTS[label]: int(self.available[label]) for label in short}
 
 
-def split_materials(
-    materials: Materials, *, seed: int, fractions: Sequence[float] = SPLIT_FRACTIONS
-) -> dict[str, np.ndarray]:
+def split_materials(materials: Materials, *, seed: int) -> dict[str, np.ndarray]:
     """Rows of the training, validation and test materials.
 
     The split of a material depends on the seed and its reduced formula only (BLAKE2b hash), so a
     formula lies in one split, whatever the source it comes from or the size of the list: what was
     trained with the embedded list never meets its training formulas in the test split of another.
     """
-    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
-        raise ValueError(f"fractions {tuple(fractions)}: give three shares >= 0 that add up to 1")
     draws = np.array([_uniform_hash(formula, seed) for formula in materials.formulas])
-    assignment = np.searchsorted(np.cumsum(fractions)[:2], draws, side="right")
+    assignment = np.searchsorted(np.cumsum(SPLIT_FRACTIONS)[:2], draws, side="right")
     return {name: np.flatnonzero(assignment == i) for i, name in enumerate(SPLITS)}
 
 

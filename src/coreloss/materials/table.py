@@ -50,14 +50,6 @@ class Materials:
     def __len__(self) -> int:
         return len(self.formulas)
 
-    def fractions_of(self, row: int) -> dict[str, float]:
-        """Atomic fractions of the labelled elements of one material."""
-        part = slice(self.offsets[row], self.offsets[row + 1])
-        return {
-            ELEMENTS[label]: float(fraction)
-            for label, fraction in zip(self.labels[part], self.fractions[part], strict=True)
-        }
-
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
         """Labels and fractions as (n, most elements) arrays, filled with -1 and 0."""
         counts = np.diff(self.offsets)
@@ -105,7 +97,9 @@ def load_materials(source: str | Path = "embedded", *, api_key: str | None = Non
 def make_materials(rows: Iterable[tuple[str, str, str]], *, source: str) -> Materials:
     """Materials from (reduced formula, composition text, origin) rows; see load_materials."""
     kept: dict[str, tuple[str, str]] = {}
-    offsets, labels, fractions = [0], [], []
+    offsets = [0]
+    labels: list[int] = []
+    fractions: list[float] = []
     for formula, text, origin in rows:
         amounts = read_composition(text)
         labelled = {e: n for e, n in amounts.items() if e in ELEMENT_INDEX}
@@ -230,14 +224,14 @@ def _records(data: bytes, name: str) -> list[dict[str, str]]:
     return list(reader)
 
 
-COLUMNS = ("formula", "composition", "origin")
+TABLE_COLUMNS = ("formula", "composition", "origin")
 
 
 def write_table(
     path: str | Path,
     rows: Iterable[Sequence[str]],
     *,
-    columns: Sequence[str] = COLUMNS,
+    columns: Sequence[str] = TABLE_COLUMNS,
     header: str = "",
 ) -> None:
     """Write a parsed table; gzipped without a time stamp, so that equal tables are equal files."""

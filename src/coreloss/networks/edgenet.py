@@ -169,6 +169,7 @@ class FrontEnd(nn.Module):
     """
 
     n_channels = 5 + 2 * len(BOXES_EV)
+    log_energy: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -222,8 +223,11 @@ def over_rows(x: torch.Tensor, convolution: nn.Conv1d, norm: nn.BatchNorm1d) -> 
     """
     weight, offset = convolution.weight, None
     if not norm.training:
-        factor = norm.weight / (norm.running_var + norm.eps).sqrt()
-        weight, offset = weight * factor[:, None, None], norm.bias - norm.running_mean * factor
+        mean, variance = norm.running_mean, norm.running_var
+        assert mean is not None  # a norm that keeps track of both
+        assert variance is not None
+        factor = norm.weight / (variance + norm.eps).sqrt()
+        weight, offset = weight * factor[:, None, None], norm.bias - mean * factor
     image = x[None, None].permute(0, 3, 1, 2)  # (1, c, 1, n), channels last in memory
     result = F.conv2d(
         image,
@@ -279,6 +283,9 @@ class EdgeNet(nn.Module):
 
     stride = 2
     group_size = 24
+    onset_ev: torch.Tensor
+    element: torch.Tensor
+    place: torch.Tensor
 
     def __init__(self, config: EdgeNetConfig | None = None) -> None:
         super().__init__()
@@ -331,6 +338,8 @@ class EdgeNet(nn.Module):
     def _features(self, channels: torch.Tensor) -> torch.Tensor:
         """The stem over all packed windows: (n, n_channels) -> (n / stride, c)."""
         convolution, norm, activation, *blocks = self.stem
+        assert isinstance(convolution, nn.Conv1d)
+        assert isinstance(norm, nn.BatchNorm1d)
         features = activation(over_rows(channels, convolution, norm))
         for block in blocks:
             features = block(features)
@@ -356,8 +365,8 @@ class EdgeNet(nn.Module):
             padded = token.new_zeros(len(group), int(n_tokens[group].max()) + 1, token.shape[1])
             padded[:, 0] = context[group]
             padded[at] = token[member]
-            allowed = torch.arange(padded.shape[1], device=row.device) <= n_tokens[group, None]
-            allowed = None if allowed.all() else allowed  # twice as fast in a map
+            taken = torch.arange(padded.shape[1], device=row.device) <= n_tokens[group, None]
+            allowed = None if taken.all() else taken  # twice as fast in a map
             for layer in self.layers:
                 padded = layer(padded, allowed)
             result[member] = self.norm(padded[at]).float()

@@ -50,13 +50,19 @@ class UNetConfig:
             raise ValueError(f"front = {self.front!r} must be one of {', '.join(FRONTS)}")
 
 
-class Contrast(FrontEnd):
+class Contrast(nn.Module):
     """EdgeNet's channels on the whole axis: (B, 3072) to (B, 15, 3072), zero outside windows."""
+
+    n_channels = FrontEnd.n_channels
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.packed = FrontEnd()
 
     def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         with torch.autocast(spectrum.device.type, enabled=False):
             windows = Windows.of(mask)
-            packed, _ = super().forward(spectrum.float(), windows)  # (n, 15)
+            packed, _ = self.packed(spectrum.float(), windows)  # (n, 15)
             place = windows.row * N_CHANNELS + windows.channel
             flat = packed.new_zeros(self.n_channels, mask.numel())
             flat[:, place[windows.measured]] = packed[windows.measured].T

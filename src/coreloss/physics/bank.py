@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from coreloss.axis import N_CHANNELS
+from coreloss.beam import Beam
 from coreloss.edges import EdgeShell, edge_shells
 from coreloss.physics.bethe_integral import (
     TableStack,
@@ -47,16 +48,16 @@ MAX_CONVERGENCE_MRAD = 40.0
 ANGLE_RATIO_NODES = np.array(
     [0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.8, 2.3, 3, 4, 5.5, 7.5, 10, 14, 20]
 )
-BEAM_LIMITS = (
-    tuple(map(float, BEAM_ENERGY_NODES_KEV[[0, -1]])),
+BEAM_LIMITS: tuple[tuple[float, float], ...] = (
+    (float(BEAM_ENERGY_NODES_KEV[0]), float(BEAM_ENERGY_NODES_KEV[-1])),
     (0.0, MAX_CONVERGENCE_MRAD),
-    tuple(map(float, COLLECTION_NODES_MRAD[[0, -1]])),
+    (float(COLLECTION_NODES_MRAD[0]), float(COLLECTION_NODES_MRAD[-1])),
 )
 """Lowest and highest beam energy in keV, convergence and collection semi-angle in mrad."""
 _N_BASIS_BEAMS = 60
 _N_FIT_ENERGIES = 12
 _N_BANK_NODES = 12
-TAIL_EV, TAIL_POWER = 200.0, 3.0  # relative errors weigh less this far past an onset
+ERROR_TAIL_EV, TAIL_POWER = 200.0, 3.0  # relative errors weigh less this far past an onset
 _FINE_CHANNELS = 48  # channels past an onset that are averaged over their width
 _SUBCELLS = 8
 
@@ -79,27 +80,26 @@ class CrossSectionBank:
         """Copy on another device."""
         return CrossSectionBank(*(x.to(device) for x in (self.rows, self.log_scale, self.shape)))
 
-    def coefficients(
-        self,
-        beam_energy_kev: torch.Tensor,
-        convergence_mrad: torch.Tensor,
-        collection_mrad: torch.Tensor,
-        shell: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Coefficients c_k: (batch, shells, rank), or (batch, rank) for one shell per setting.
+    def coefficients(self, *, beam: Beam, shell: torch.Tensor | None = None) -> torch.Tensor:
+        """Coefficients c_k: (batch, shells, rank), or (batch, rank) for one shell per beam.
 
-        ``(c[..., None] * rows).sum(-2)`` is dsigma/dE in barn/eV/atom. Beam settings (batch,):
-        60-300 keV, convergence 0-40 mrad, collection 2-120 mrad (semi-angles).
+        ``(c[..., None] * rows).sum(-2)`` is dsigma/dE in barn/eV/atom. ValueError outside 60-300
+        keV, convergence 0-40 mrad, collection 2-120 mrad (semi-angles).
         """
-        beam = [x.float() for x in (beam_energy_kev, convergence_mrad, collection_mrad)]
-        corners, weights = _beam_corners(*beam)
+        if wrong := beam.outside(BEAM_LIMITS, tolerance=1e-6):
+            name, value, low, high = wrong
+            raise ValueError(
+                f"{name} is {value:g}, the bank holds {low:g} to {high:g}; use dsigma_de outside"
+            )
+        settings = beam.stacked(dtype=torch.float32, device=self.rows.device)
+        corners, weights = _beam_corners(settings)
         n_beams = self.log_scale[0].numel()
         if shell is None:
             shell = torch.arange(len(self.rows), device=corners.device).repeat(len(corners))
             corners, weights = (x.repeat_interleave(len(self.rows), 0) for x in (corners, weights))
-            collected = _collected_at_zero(*beam[1:]).repeat_interleave(len(self.rows))
+            collected = _collected_at_zero(*settings[1:]).repeat_interleave(len(self.rows))
         else:
-            collected = _collected_at_zero(*beam[1:])
+            collected = _collected_at_zero(*settings[1:])
         index = corners + shell[:, None] * n_beams
         log_scale = (self.log_scale.reshape(-1)[index] * weights).sum(1)
         shape = F.embedding_bag(
@@ -108,17 +108,18 @@ class CrossSectionBank:
         result = shape * (torch.exp(log_scale) * collected)[:, None]
         return (
             result
-            if len(result) == len(beam_energy_kev)
-            else result.reshape(len(beam_energy_kev), len(self.rows), RANK)
+            if len(result) == settings.shape[1]
+            else result.reshape(settings.shape[1], len(self.rows), RANK)
         )
 
-    def cross_sections(self, beam: tuple[float, float, float]) -> torch.Tensor:
-        """dsigma/dE of all shells in barn/eV, (shells, channels); ``beam`` in keV, mrad, mrad.
+    def cross_sections(self, *, beam: Beam) -> torch.Tensor:
+        """dsigma/dE of all shells in barn/eV for a single beam, (shells, channels).
 
-        Beam energy, convergence and collection semi-angle, with the limits of `coefficients`.
+        ValueError for several beams, and outside the limits of `coefficients`.
         """
-        settings = (torch.tensor([float(x)]) for x in beam)
-        return (self.coefficients(*settings)[0][..., None] * self.rows).sum(1).clamp(min=0)
+        if not beam.single:
+            raise ValueError("beam holds arrays, allowed: three numbers; use `coefficients`")
+        return (self.coefficients(beam=beam)[0][..., None] * self.rows).sum(1).clamp(min=0)
 
     def save(self, path: str | Path, *, key: str = "") -> None:
         """Write to a safetensors file (temporary, then renamed); ``key`` names its sources."""
@@ -148,11 +149,9 @@ def _collected_at_zero(convergence: torch.Tensor, collection: torch.Tensor) -> t
     return torch.clamp(collection / convergence, max=1.0) ** 2
 
 
-def _beam_corners(beam_energy, convergence, collection) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flat indices and weights (batch, 8) of the grid nodes around each beam setting."""
-    _check_bank_range("beam energy [keV]", beam_energy, BEAM_ENERGY_NODES_KEV[[0, -1]])
-    _check_bank_range("convergence semi-angle [mrad]", convergence, (0.0, MAX_CONVERGENCE_MRAD))
-    _check_bank_range("collection semi-angle [mrad]", collection, COLLECTION_NODES_MRAD[[0, -1]])
+def _beam_corners(settings: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flat indices and weights (batch, 8) of the grid nodes around beams (3, batch)."""
+    beam_energy, convergence, collection = settings
     index = torch.zeros(len(beam_energy), 1, dtype=torch.long, device=beam_energy.device)
     weight = torch.ones(len(beam_energy), 1, device=beam_energy.device)
     for value, nodes in (
@@ -167,16 +166,6 @@ def _beam_corners(beam_energy, convergence, collection) -> tuple[torch.Tensor, t
         index = torch.cat([left, left + 1], 1)
         weight = torch.cat([weight * (1 - t), weight * t], 1)
     return index, weight
-
-
-def _check_bank_range(name: str, value: torch.Tensor, limits: Sequence[float]) -> None:
-    low, high = limits
-    wrong = ~((value >= low * (1 - 1e-6)) & (value <= high * (1 + 1e-6)))
-    if bool(wrong.any()):
-        raise ValueError(
-            f"{name} is {float(value[wrong][0]):g}, the bank holds {low:g} to {high:g}; "
-            "use dsigma_de outside"
-        )
 
 
 def build_bank(
@@ -196,8 +185,9 @@ def build_bank(
             "take a complete library or fewer shells"
         )
     grid = _grid_beams()
-    supported = grid[:, grid[1] <= MAX_CONVERGENCE_MRAD]
-    basis = supported[:, torch.linspace(0, supported.shape[1] - 1, _N_BASIS_BEAMS).long()]
+    supported = grid.select(grid.convergence_mrad <= MAX_CONVERGENCE_MRAD)
+    last = len(supported.energy_kev) - 1
+    basis = supported.select(torch.linspace(0, last, _N_BASIS_BEAMS).long())
     parts = [
         _bank_shell(shell, tables[shell.element, shell.shell], grid, basis) for shell in shells
     ]
@@ -215,12 +205,12 @@ def _grid_needed() -> np.ndarray:
     return COLLECTION_NODES_MRAD[:, None] * below < MAX_CONVERGENCE_MRAD
 
 
-def _grid_beams() -> torch.Tensor:
-    """Beam energy, convergence and collection of the grid nodes that are needed, (3, nodes)."""
+def _grid_beams() -> Beam:
+    """The grid nodes that are needed, (nodes,)."""
     nodes = (BEAM_ENERGY_NODES_KEV, COLLECTION_NODES_MRAD, ANGLE_RATIO_NODES)
     axes = torch.meshgrid(*(torch.from_numpy(x) for x in nodes), indexing="ij")
     energy, collection, ratio = (x[:, _grid_needed()].reshape(-1) for x in axes)
-    return torch.stack([energy, ratio * collection, collection])
+    return Beam(energy_kev=energy, convergence_mrad=ratio * collection, collection_mrad=collection)
 
 
 def _grid_source() -> torch.Tensor:
@@ -230,16 +220,17 @@ def _grid_source() -> torch.Tensor:
 
 
 def _bank_shell(
-    shell: EdgeShell, table: GosTable, grid: torch.Tensor, basis: torch.Tensor
+    shell: EdgeShell, table: GosTable, grid: Beam, basis: Beam
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Rows (rank, channels), log_scale (nodes,) and shape (nodes, rank) of one shell."""
+    ratios: tuple[float, ...] = shell.ratios
     if table.measured is not None:
         stack, ratios = subshell_stack(table.measured, (0.0,), (1.0,)), (1.0,)
     else:
-        stack, ratios = subshell_stack(table, shell.offsets_ev, shell.ratios), shell.ratios
+        stack = subshell_stack(table, shell.offsets_ev, ratios)
     used = int((stack.energy_loss_ev[0] < BANK_CHANNELS).sum()) + 2
     stack = stack.select(torch.arange(min(max(used, 8), stack.free_energy_ev.shape[1])))
-    sample = _nodes(stack, basis)
+    sample = cross_section_at_nodes(stack, beam=basis, n_nodes=_N_BANK_NODES)
     sample = sample / sample.mean((1, 2), keepdim=True)
     reference = sample.mean(0)
     weight = _energy_weight(stack)
@@ -253,24 +244,21 @@ def _bank_shell(
 
 def _energy_weight(stack: TableStack) -> torch.Tensor:
     """Weight of relative errors: the tail far past an onset adds little to a spectrum."""
-    return (1 + stack.free_energy_ev / (stack.onset_ev[:, None] + TAIL_EV)) ** -TAIL_POWER
+    return (1 + stack.free_energy_ev / (stack.onset_ev[:, None] + ERROR_TAIL_EV)) ** -TAIL_POWER
 
 
-def _nodes(stack: TableStack, beams: torch.Tensor) -> torch.Tensor:
-    names = ("beam_energy_kev", "convergence_mrad", "collection_mrad")
-    settings = dict(zip(names, beams, strict=True))
-    return cross_section_at_nodes(stack, **settings, n_nodes=_N_BANK_NODES)
-
-
-def _fit_grid(stack: TableStack, psi: torch.Tensor, reference: torch.Tensor, grid: torch.Tensor):
+def _fit_grid(stack: TableStack, psi: torch.Tensor, reference: torch.Tensor, grid: Beam):
     """Least-squares coefficients of all grid beams from a few energies of the first subshell."""
     n = psi.shape[2]
     chosen = torch.linspace(0, n - 1, min(_N_FIT_ENERGIES, n)).round().long()
-    relative = _nodes(stack.first().select(chosen), grid)[:, 0] / reference[0, chosen]
+    first = stack.first().select(chosen)
+    values = cross_section_at_nodes(first, beam=grid, n_nodes=_N_BANK_NODES)[:, 0]
+    relative = values / reference[0, chosen]
     weight = _energy_weight(stack)[0, chosen]
     scale = (relative * weight).sum(1, keepdim=True) / weight.sum()
     shape = (relative / scale * weight) @ torch.linalg.pinv(psi[:, 0, chosen] * weight)
-    return torch.log(scale[:, 0] / _collected_at_zero(grid[1], grid[2])), shape
+    collected = _collected_at_zero(grid.convergence_mrad, grid.collection_mrad)
+    return torch.log(scale[:, 0] / collected), shape
 
 
 def _rows(stack: TableStack, psi, reference, ratios) -> torch.Tensor:
@@ -304,7 +292,9 @@ def bank_key(gosh: str | Path | None = None) -> str:
     grids = [list(map(float, x)) for x in nodes]
     counts = (BANK_VERSION, BANK_CHANNELS, RANK, _N_BASIS_BEAMS, _N_FIT_ENERGIES, _N_BANK_NODES)
     digest.update(
-        json.dumps([shells, grids, counts, _FINE_CHANNELS, _SUBCELLS, TAIL_EV, TAIL_POWER]).encode()
+        json.dumps(
+            [shells, grids, counts, _FINE_CHANNELS, _SUBCELLS, ERROR_TAIL_EV, TAIL_POWER]
+        ).encode()
     )
     return digest.hexdigest()[:24]
 

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
 
+from coreloss.beam import Beam
 from coreloss.physics.kinematics import (
     BOHR_RADIUS_ANGSTROM,
     RYDBERG_EV,
@@ -41,26 +42,9 @@ if TYPE_CHECKING:
     from coreloss.physics.gos_table import GosTable
 
 BARN_PER_SQUARE_ANGSTROM = 1e8
-BEAM_ENERGY_RANGE_KEV = (20.0, 1000.0)
-CONVERGENCE_RANGE_MRAD = (0.0, 200.0)
-COLLECTION_RANGE_MRAD = (0.1, 300.0)
 GOS_FLOOR = 1e-12  # relative to the largest value of a table, so that its logarithm exists
 MAX_LN_Q_STEP = 0.1
 LARGEST_CHUNK = 100_000  # nodes evaluated at once: keeps temporaries in the cache of a CPU core
-
-
-def check_beam(beam_energy_kev, convergence_mrad, collection_mrad) -> None:
-    """Raise ValueError when a beam setting is not a number or lies outside the supported range."""
-    for name, value, (low, high), hint in (
-        ("beam energy [keV]", beam_energy_kev, BEAM_ENERGY_RANGE_KEV, "such as 200"),
-        ("convergence semi-angle [mrad]", convergence_mrad, CONVERGENCE_RANGE_MRAD, "0 = parallel"),
-        ("collection semi-angle [mrad]", collection_mrad, COLLECTION_RANGE_MRAD, "such as 20"),
-    ):
-        tensor = torch.as_tensor(value)
-        bad = ~((tensor >= low) & (tensor <= high))
-        if bool(bad.any()):
-            first = float(tensor[bad].flatten()[0])
-            raise ValueError(f"{name} is {first:g}, allowed {low:g} to {high:g}; {hint}")
 
 
 @dataclass(frozen=True)
@@ -86,43 +70,42 @@ class TableStack:
 
     def select(self, energies: torch.Tensor) -> TableStack:
         """Keep some energies of the grid, given by index."""
-        parts = (x[:, energies] for x in (self.free_energy_ev, self.integral, self.slope))
-        return TableStack(self.onset_ev, *parts, self.ln_q_first, self.ln_q_step)
+        parts = (self.free_energy_ev, self.integral, self.slope)
+        free, integral, slope = (x[:, energies] for x in parts)
+        return TableStack(self.onset_ev, free, integral, slope, self.ln_q_first, self.ln_q_step)
 
     def first(self) -> TableStack:
         """The first shell alone."""
-        parts = (x[:1] for x in (self.onset_ev, self.free_energy_ev, self.integral, self.slope))
-        return TableStack(*parts, self.ln_q_first, self.ln_q_step)
+        parts = (self.onset_ev, self.free_energy_ev, self.integral, self.slope)
+        onset, free, integral, slope = (x[:1] for x in parts)
+        return TableStack(onset, free, integral, slope, self.ln_q_first, self.ln_q_step)
 
     def at_onsets(self, onsets_ev: Sequence[float]) -> TableStack:
         """The first shell repeated at several onsets, one for each j-subshell."""
         n = len(onsets_ev)
-        parts = (x[:1].repeat(n, 1, 1) for x in (self.integral, self.slope))
+        integral, slope = (x[:1].repeat(n, 1, 1) for x in (self.integral, self.slope))
         onsets = torch.tensor(onsets_ev, dtype=torch.float64, device=self.onset_ev.device)
         free = self.free_energy_ev[:1].repeat(n, 1)
-        return TableStack(onsets, free, *parts, self.ln_q_first, self.ln_q_step)
+        return TableStack(onsets, free, integral, slope, self.ln_q_first, self.ln_q_step)
 
     def to(self, device: torch.device | str) -> TableStack:
         """Copy of the stack on another device."""
-        tensors = (self.onset_ev, self.free_energy_ev, self.integral, self.slope)
-        return TableStack(*(x.to(device) for x in tensors), self.ln_q_first, self.ln_q_step)
+        parts = (self.onset_ev, self.free_energy_ev, self.integral, self.slope)
+        onset, free, integral, slope = (x.to(device) for x in parts)
+        return TableStack(onset, free, integral, slope, self.ln_q_first, self.ln_q_step)
 
 
 def stack_tables(
     tables: Sequence[GosTable],
-    *,
-    onsets_ev: Sequence[float] | None = None,
-    device: torch.device | str = "cpu",
 ) -> TableStack:
     """Integrate tables over ln q^2 and stack them on a common grid.
 
     ln GOS is interpolated over ln q by a cubic spline and held constant outside its table. Short
-    energy grids are padded with further energies of the same GOS. ``onsets_ev`` replaces the onsets
-    of the tables, one per table.
+    energy grids are padded with further energies of the same GOS.
     """
     if not tables:
         raise ValueError("no GOS tables to stack; give at least one")
-    onsets = [t.onset_ev for t in tables] if onsets_ev is None else list(onsets_ev)
+    onsets = [t.onset_ev for t in tables]
     grid = _common_ln_q([np.log(np.asarray(t.q_per_angstrom, dtype=float)) for t in tables])
     n_energies = max(len(t.free_energy_ev) for t in tables)
     free = np.empty((len(tables), n_energies))
@@ -134,8 +117,14 @@ def stack_tables(
         integral[i, :n], slope[i, :n] = _integrate_over_ln_q(grid, table)
         integral[i, n:], slope[i, n:] = integral[i, n - 1], slope[i, n - 1]
     step = float(grid[1] - grid[0])
-    arrays = (np.array(onsets, dtype=float), free, integral, slope)
-    return TableStack(*(torch.from_numpy(x).to(device) for x in arrays), float(grid[0]), step)
+    return TableStack(
+        torch.from_numpy(np.array(onsets, dtype=float)),
+        torch.from_numpy(free),
+        torch.from_numpy(integral),
+        torch.from_numpy(slope),
+        float(grid[0]),
+        step,
+    )
 
 
 def _common_ln_q(ln_q: list[np.ndarray]) -> np.ndarray:
@@ -181,34 +170,21 @@ def collected_fraction(
     return torch.where(theta >= alpha + beta, torch.zeros_like(fraction), fraction).clamp(0, 1)
 
 
-def cross_section_at_nodes(
-    stack: TableStack,
-    *,
-    beam_energy_kev: torch.Tensor,
-    convergence_mrad: torch.Tensor,
-    collection_mrad: torch.Tensor,
-    n_nodes: int = 32,
-) -> torch.Tensor:
+def cross_section_at_nodes(stack: TableStack, *, beam: Beam, n_nodes: int = 32) -> torch.Tensor:
     """dsigma/dE at the energies of the tables, (batch, shells, energies) in barn/eV/atom.
 
     Gauss-Legendre rule with ``n_nodes`` in the angle phi of the module's formula: within 0.1 % of
-    the converged integral, usually 1e-6. Beam settings are numbers or tensors (batch,).
+    the converged integral, usually 1e-6. ValueError when a table goes beyond the beam energy.
     """
-    check_beam(beam_energy_kev, convergence_mrad, collection_mrad)
-    device = stack.integral.device
-    settings = (
-        torch.atleast_1d(torch.as_tensor(x, dtype=torch.float64, device=device))
-        for x in (beam_energy_kev, convergence_mrad, collection_mrad)
-    )
-    beam = torch.stack(torch.broadcast_tensors(*settings))
-    highest_ev, lowest_kev = float(stack.energy_loss_ev.max()), float(beam[0].min())
+    settings = beam.stacked(device=stack.integral.device)
+    highest_ev, lowest_kev = float(stack.energy_loss_ev.max()), float(settings[0].min())
     if highest_ev >= 1e3 * lowest_kev:
         raise ValueError(
             f"energy losses up to {highest_ev:.0f} eV exceed the beam energy {lowest_kev:g} keV; "
             "raise it or shorten the table"
         )
     per_beam = stack.free_energy_ev.numel() * n_nodes
-    chunks = beam.split(max(1, LARGEST_CHUNK // per_beam), dim=1)
+    chunks = settings.split(max(1, LARGEST_CHUNK // per_beam), dim=1)
     return torch.cat([_cross_section_chunk(stack, chunk, n_nodes) for chunk in chunks])
 
 
@@ -229,12 +205,12 @@ def angular_quadrature(
     return torch.sqrt(theta2), weight * total / weight.sum(-1, keepdim=True)
 
 
-def _cross_section_chunk(stack: TableStack, beam: torch.Tensor, n_nodes: int) -> torch.Tensor:
-    beam_energy = beam[0, :, None, None]  # (batch, 1, 1)
+def _cross_section_chunk(stack: TableStack, settings: torch.Tensor, n_nodes: int) -> torch.Tensor:
+    beam_energy = settings[0, :, None, None]  # (batch, 1, 1)
     loss = stack.energy_loss_ev  # (shells, energies)
     before, after = squared_wavenumbers(loss, beam_energy_kev=beam_energy)
     lowest = ((before - after) / (torch.sqrt(before) + torch.sqrt(after))) ** 2
-    angles, weights = angular_quadrature(beam[1] * 1e-3, beam[2] * 1e-3, n_nodes)
+    angles, weights = angular_quadrature(settings[1] * 1e-3, settings[2] * 1e-3, n_nodes)
     sine2 = torch.sin(angles / 2)[:, None, None] ** 2  # (batch, 1, 1, nodes)
     q2 = lowest[..., None] + 4 * torch.sqrt(before * after)[..., None] * sine2
     accepted = (_integral_at(stack, q2) * weights[:, None, None]).sum(-1)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from coreloss.beam import Beam
 from coreloss.physics.bethe_integral import (
     TableStack,
     cross_section_at_nodes,
@@ -47,9 +48,7 @@ def dsigma_de(
     table: GosTable,
     energy_loss_ev,
     *,
-    beam_energy_kev,
-    convergence_mrad,
-    collection_mrad,
+    beam: Beam,
     variant: str = "default",
     offsets_ev: Sequence[float] = (0.0,),
     ratios: Sequence[float] = (1.0,),
@@ -57,9 +56,9 @@ def dsigma_de(
 ) -> torch.Tensor:
     """Energy-differential cross-section of one nl shell in barn/eV/atom, zero below the onset.
 
-    ``energy_loss_ev`` (n,). Scalar beam settings give (n,), settings of shape (batch,) give
-    (batch, n). A shell split by spin-orbit coupling is the sum over its j-subshells: the table
-    shifted by ``offsets_ev`` and weighted by ``ratios`` (L3 and L2: 2/3 and 1/3); take both from
+    ``energy_loss_ev`` (n,). A single beam gives (n,), one per spectrum gives (batch, n). A shell
+    split by spin-orbit coupling is the sum over its j-subshells: the table shifted by
+    ``offsets_ev`` and weighted by ``ratios`` (L3 and L2: 2/3 and 1/3); take both from
     :class:`coreloss.edges.EdgeShell`. ``variant="measured"`` has its q -> 0 shape from measured
     photoabsorption, with the splitting and sometimes an earlier onset in it: no offsets there.
     """
@@ -70,28 +69,19 @@ def dsigma_de(
     if energy.ndim != 1 or not bool(torch.isfinite(energy).all()):
         raise ValueError("energy loss must be a one-dimensional axis of finite numbers in eV")
     stack = subshell_stack(table, offsets_ev, ratios).to(energy.device)
-    values = cross_section_at_nodes(
-        stack,
-        beam_energy_kev=beam_energy_kev,
-        convergence_mrad=convergence_mrad,
-        collection_mrad=collection_mrad,
-        n_nodes=n_nodes,
-    )
+    values = cross_section_at_nodes(stack, beam=beam, n_nodes=n_nodes)
     free = energy[None, :] - stack.onset_ev[:, None]
     ln_values = interpolate_over_energy(torch.log(values), stack.free_energy_ev, free)
     shares = torch.tensor(ratios, dtype=torch.float64, device=energy.device)[:, None]
     result = (torch.exp(ln_values) * shares * (free >= 0)).sum(1)
-    beams = (beam_energy_kev, convergence_mrad, collection_mrad)
-    return result[0] if all(torch.as_tensor(b).ndim == 0 for b in beams) else result
+    return result[0] if beam.single else result
 
 
 def integrated_cross_section(
     table: GosTable,
     *,
+    beam: Beam,
     window_ev: float,
-    beam_energy_kev,
-    convergence_mrad,
-    collection_mrad,
     variant: str = "default",
     offsets_ev: Sequence[float] = (0.0,),
     ratios: Sequence[float] = (1.0,),
@@ -99,7 +89,7 @@ def integrated_cross_section(
     """Partial cross-section in barn/atom between the onset and onset + ``window_ev``.
 
     Gauss-Legendre integration of :func:`dsigma_de` over ln(1 + E - onset), each j-subshell from its
-    own onset to the common end. Scalar beam settings give a scalar, (batch,) gives (batch,).
+    own onset to the common end. A single beam gives a scalar, one per spectrum gives (batch,).
     """
     if not window_ev > 0:
         raise ValueError(f"integration window {window_ev} eV must be above 0; 50 or 100 is usual")
@@ -114,9 +104,7 @@ def integrated_cross_section(
         values = dsigma_de(
             table,
             table.onset_ev + offset + free,
-            beam_energy_kev=beam_energy_kev,
-            convergence_mrad=convergence_mrad,
-            collection_mrad=collection_mrad,
+            beam=beam,
             offsets_ev=(offset,),
         )
         total = total + ratio * (values * torch.from_numpy(half * weight * (1 + free))).sum(-1)

@@ -16,7 +16,7 @@ CHECK_ENERGY_EV = 200.0
 WHOLE_SHELL_TOLERANCE = 0.2
 
 
-PUBLISHED = {  # name: address and md5
+PUBLISHED_TABLES = {  # name: address and md5
     "dft": (
         "https://zenodo.org/records/7645765/files/Segger_Guzzinati_Kohl_1.5.0.gosh",
         "7fee8891c147a4f769668403b54c529b",
@@ -82,14 +82,14 @@ def gos_info(path: str | Path | None = None) -> GosInfo:
         if (known := builtin.get(key)) and table.free_energy_ev[-1] >= CHECK_ENERGY_EV
     ]
     ratio = float(np.median(ratios)) if ratios else None
-    known = {shell for _, shell in tables}
+    held = {shell for _, shell in tables}
     return GosInfo(
         path=str(path),
         name=name,
         n_tables=len(tables),
         n_measured=sum(table.measured is not None for table in tables.values()),
         elements=tuple(dict.fromkeys(element for element, _ in tables)),
-        shells=tuple(shell for shell in SHELLS if shell in known),
+        shells=tuple(shell for shell in SHELLS if shell in held),
         q_per_angstrom=_span(tables, "q_per_angstrom"),
         free_energy_ev=_span(tables, "free_energy_ev"),
         ratio_to_builtin=ratio,
@@ -115,11 +115,11 @@ def fetch_published(name: str, folder: str | Path | None = None) -> Path:
     """
     import pooch
 
-    if name not in PUBLISHED:
+    if name not in PUBLISHED_TABLES:
         raise ValueError(
-            f"published GOS table {name!r} is unknown; choose one of {sorted(PUBLISHED)}"
+            f"published GOS table {name!r} is unknown; choose one of {sorted(PUBLISHED_TABLES)}"
         )
-    url, md5 = PUBLISHED[name]
+    url, md5 = PUBLISHED_TABLES[name]
     folder = Path(folder) if folder else pooch.os_cache("coreloss")
     try:
         found = pooch.retrieve(url, f"md5:{md5}", fname=url.rsplit("/", 1)[1], path=folder)

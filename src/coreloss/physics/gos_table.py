@@ -9,7 +9,7 @@ project adds ``/<element>/<table>/measured``, which other readers do not look at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,18 +51,6 @@ class GosTable:
                 f"but q and energies ask for {shape}"
             )
 
-    @property
-    def measured_gos_per_ev(self) -> np.ndarray | None:
-        """The measured variant on ``free_energy_ev`` (nq, n_energies), or None.
-
-        What lies below ``onset_ev`` is lost here; take ``measured`` to keep it.
-        """
-        if self.measured is None:
-            return None
-        shift = self.onset_ev - self.measured.onset_ev
-        wanted, known = self.free_energy_ev + shift, self.measured.free_energy_ev
-        return np.stack([np.interp(wanted, known, row) for row in self.measured.gos_per_ev])
-
 
 def table_name(shell: str) -> str:
     """Name of a shell's table in a `.gosh` file.
@@ -82,15 +70,10 @@ def subshells_of(shell: str) -> tuple[str, ...]:
     return tuple(shell[0] + number for number in shell[1:]) if len(shell) > 1 else (shell,)
 
 
-def write_gosh(
-    path: str | Path, tables: Iterable[GosTable], *, metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write tables as float32 through a temporary file.
-
-    ``metadata``: replaces attributes of /metadata (name, data_version, authors, license, message).
-    """
+def write_gosh(path: str | Path, tables: Iterable[GosTable]) -> None:
+    """Write tables as float32 through a temporary file."""
     with replacing(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
-        _write_header(file, metadata or {})
+        _write_header(file)
         for table in tables:
             group = file.create_group(f"{table.element}/{table_name(table.shell)}")
             _write_table(group, table)
@@ -98,7 +81,7 @@ def write_gosh(
                 _write_table(group.create_group("measured"), table.measured)
 
 
-def _write_header(file: h5py.File, metadata: Mapping[str, str]) -> None:
+def _write_header(file: h5py.File) -> None:
     file.attrs.update(file_format="GOSH", file_format_version="0.7.2")
     header = file.create_group("metadata")
     attributes = {
@@ -109,7 +92,7 @@ def _write_header(file: h5py.File, metadata: Mapping[str, str]) -> None:
         "message": "Dirac Hartree-Slater atom, frozen core; data [1/eV] of the whole nl shell. "
         "Subgroups 'measured': q -> 0 limit from measured photoabsorption (CXRO f2).",
     }
-    header.attrs.update({**attributes, **metadata})
+    header.attrs.update(attributes)
     header.create_group("data_ref").attrs.update(
         data_doi="not published; computed by coreloss",
         data_record="",
@@ -147,20 +130,13 @@ def _rounded(values: np.ndarray) -> np.ndarray:
     return ((bits + 0x40) & np.uint32(0xFFFFFF80)).view(np.float32)
 
 
-def read_gosh(
-    path: str | Path | None = None, *, variant: str = "default"
-) -> dict[tuple[str, str], GosTable]:
+def read_gosh(path: str | Path | None = None) -> dict[tuple[str, str], GosTable]:
     """Tables of a `.gosh` file by (element, shell), such as ("Ti", "L23"); None is the shipped one.
 
     Reads whole-shell tables (L23) as well as one table per subshell (L2 and L3, added with their
-    ``occupancy_ratio``). ``variant="measured"`` puts the measured table of a shell in its place
-    where the file has one, with an onset of its own. Raises ValueError on other files.
+    ``occupancy_ratio``). Raises ValueError on other files.
     """
-    if variant not in ("default", "measured"):
-        raise ValueError(f"GOS variant is {variant!r}; choose 'default' or 'measured'")
     tables = _shipped_tables() if path is None else _read_tables(Path(path))
-    if variant == "measured":
-        return {key: table.measured or table for key, table in tables.items()}
     return dict(tables)
 
 

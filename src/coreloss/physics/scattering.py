@@ -13,6 +13,7 @@ batched; channels are 1 eV wide.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from scipy import constants
@@ -44,7 +45,7 @@ def low_loss_transfer(
     ``lorentzian`` or ``gaussian``.
     """
     _check_low_loss(thickness_mfp, plasmon_width_ev, plasmon_share, zero_loss_fwhm_ev)
-    like = {"dtype": thickness_mfp.dtype, "device": thickness_mfp.device}
+    like: dict[str, Any] = {"dtype": thickness_mfp.dtype, "device": thickness_mfp.device}
     omega = torch.arange(n_fft // 2 + 1, **like) * (2 * math.pi / n_fft)
     single = _single_scattering(
         omega, plasmon_energy_ev, plasmon_width_ev, plasmon_share, plasmon_shape, n_fft

@@ -29,7 +29,7 @@ def fit(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Amounts (m, k), covariance (m, k, k), goodness (m,), coefficients (m, columns).
 
-    ``noise`` as of `quantify_plan.Plan`, ``counts`` (m, n), ``columns`` (m or 1, c, n) of the
+    ``noise`` as of `plan.Plan`, ``counts`` (m, n), ``columns`` (m or 1, c, n) of the
     model; with ``electrons`` (m,) or (1,) the amounts are areal densities.
 
     Weights come from the counts, smoothed so that their noise does not pull the fit.

@@ -4,7 +4,8 @@
 
 with all b, a, c >= 0: a non-negative family of power laws (W. Van den Broek, D. Jannis and J.
 Verbeeck, Ultramicroscopy 254 (2023) 113830), the cross-sections sigma_e of all shells of an
-element, and its near-edge structure n_e, whose form is taken from the data (`quantify_near_edge`).
+element, and its near-edge structure n_e, whose form is taken from the data
+(`quantification.near_edge`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import torch
 from scipy.fft import next_fast_len
 
 from coreloss.axis import N_CHANNELS
+from coreloss.beam import Beam
 from coreloss.edges import ELEMENT_INDEX, MARGIN_AFTER_EV, EdgeShell, edge_shells
 from coreloss.physics.bank import bank_of
 from coreloss.quantification.low_loss import FIRST_EV, LAST_EV, LowLoss
 
-EXPONENTS = (1.5, 2.5, 3.0, 3.5, 4.5)
+BACKGROUND_EXPONENTS = (1.5, 2.5, 3.0, 3.5, 4.5)
 """Of the background, closer where measured ones are: between two of them, a sum is a bit more bent
 than a power law, which costs a share of weak edges."""
 LOWEST_EV = 60.0
@@ -47,7 +49,7 @@ class EdgeModel:
     owner: torch.Tensor
     counted: torch.Tensor
     tails: torch.Tensor
-    exponents: tuple[float, ...] = EXPONENTS
+    exponents: tuple[float, ...] = BACKGROUND_EXPONENTS
 
     @property
     def n_channels(self) -> int:
@@ -98,23 +100,22 @@ def edge_model(
     elements: Sequence[str],
     window_ev: tuple[float, float],
     *,
-    beam: tuple[float, float, float],
+    beam: Beam,
     shifts_ev: Mapping[str, float] | None = None,
-    exponents: Sequence[float] = EXPONENTS,
+    exponents: Sequence[float] = BACKGROUND_EXPONENTS,
     outer_elements: Sequence[str] | None = None,
 ) -> EdgeModel:
     """The model without near-edge structure: one column, in barn/eV, for every element.
 
-    ``beam`` : keV, convergence and collection semi-angle in mrad. ``shifts_ev`` moves the edges of
-    an element. ``outer_elements`` : elements whose shells in front of the window have tails in the
-    background, which bend it as no sum of power laws does; the same elements by default. Others
-    that the specimen holds can be named too. The heights of these tails are free: an amount comes
-    from edges only.
+    ``shifts_ev`` moves the edges of an element. ``outer_elements`` : elements whose shells in front
+    of the window have tails in the background, which bend it as no sum of power laws does; the same
+    elements by default. Others that the specimen holds can be named too. The heights of these tails
+    are free: an amount comes from edges only.
 
     Raises
     ------
     ValueError
-        When an element is unknown or has no edge in the window.
+        When an element is unknown or has no edge in the window, or the bank does not hold the beam.
     """
     shifts = {e: float((shifts_ev or {}).get(e, 0.0)) for e in elements}
     first, last = int(np.ceil(window_ev[0])), int(min(window_ev[1], N_CHANNELS - 1))
@@ -128,7 +129,7 @@ def edge_model(
             f"{', '.join(empty)}: no edge between {first} and {last} eV to quantify; leave the"
             " element out or widen the window"
         )
-    rows = bank_of("builtin").cross_sections(beam).double()
+    rows = bank_of("builtin").cross_sections(beam=beam).double()
     sharp = torch.stack(
         [moved(rows[shells].sum(0), shifts[e]) for e, shells in zip(elements, parts, strict=True)]
     )

@@ -15,12 +15,11 @@ import torch
 from coreloss.physics.scattering import low_loss_spectrum, low_loss_transfer
 from coreloss.spectra.network_input import resample
 from coreloss.spectra.spectrum import Spectrum
+from coreloss.spectra.window import ZERO_LOSS_EV
 
 FIRST_EV, LAST_EV = -20, 180
 """Energies of a low loss that are used: from the left wing of the zero-loss peak to where almost
 nothing is left."""
-ZERO_LOSS_EV = 10.0
-"""The zero-loss peak is looked for up to so far from 0 eV, or from the highest channel."""
 USUAL_PLASMON_EV, USUAL_WIDTH_EV = 22.0, 14.0
 """Mean plasmon of solids and its width; oxides have broad ones."""
 

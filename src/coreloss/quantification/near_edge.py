@@ -86,7 +86,7 @@ def structures_of_rich(
     n_rich = max(len(counts) // RICH, 1)
     richest = np.argsort(-share, axis=0)[:n_rich]
     level = np.array([share[rows, k].mean() for k, rows in enumerate(richest.T)])
-    found = {}
+    found: dict[str, Structure] = {}
     for k, element in enumerate(model.elements):
         rows = np.sort(richest[:, k])
         there = share[rows].mean(0) > present_share * level

@@ -14,10 +14,16 @@ import torch
 from scipy.ndimage import uniform_filter1d
 from scipy.optimize import nnls
 
+from coreloss.beam import Beam
 from coreloss.edges import MARGIN_AFTER_EV, MARGIN_BEFORE_EV
 from coreloss.identification.identify import beam_of
 from coreloss.quantification.fit import SMOOTH, counts_of, fit, normal_equations, slices
-from coreloss.quantification.linear_model import EXPONENTS, EdgeModel, edge_model, quantifiable
+from coreloss.quantification.linear_model import (
+    BACKGROUND_EXPONENTS,
+    EdgeModel,
+    edge_model,
+    quantifiable,
+)
 from coreloss.quantification.low_loss import LowLoss, estimated_low_loss
 from coreloss.quantification.near_edge import (
     FINE_STRUCTURE,
@@ -57,7 +63,7 @@ class Plan:
     model: EdgeModel
     low_loss: LowLoss
     noise: tuple[float, float]
-    beam: tuple[float, float, float]
+    beam: Beam
     fine_structure: str
     spread: np.ndarray
     warnings: tuple[str, ...] = ()
@@ -85,9 +91,9 @@ def make_plan(
     low_loss: LowLoss | None = None,
     window_ev: tuple[float, float] | None = None,
     shifts_ev: Mapping[str, float] | None = None,
-    beam: tuple[float, float, float] | None = None,
+    beam: Beam | None = None,
     fine_structure: str = "free",
-    exponents: Sequence[float] = EXPONENTS,
+    exponents: Sequence[float] = BACKGROUND_EXPONENTS,
     outer_elements: Sequence[str] | None = None,
 ) -> Plan:
     """What the sum of an image and some of its spectra tell about all its pixels.
@@ -108,9 +114,9 @@ def make_plan(
     shifts_ev
         Positions of the edges relative to their tabulated onsets; found in ``total`` by default.
     beam
-        Beam energy in keV, convergence and collection semi-angle in mrad, instead of the file's.
+        Instead of the file's; a single one.
     fine_structure
-        ``free``, ``equalised`` or ``none``, see `quantify_near_edge.with_structures`.
+        ``free``, ``equalised`` or ``none``, see `near_edge.with_structures`.
     exponents
         Of the background.
     outer_elements
@@ -126,7 +132,7 @@ def make_plan(
         raise ValueError(
             f"fine structure is {fine_structure!r}; allowed: {', '.join(FINE_STRUCTURE)}"
         )
-    beam, notes = (beam, []) if beam is not None else _beam(total)
+    beam, notes = _beam(total) if beam is None else (beam, [])
     used = total if window_ev is None else total.crop(*window_ev)
     (counts,), window = _on_channels(used.mended())
     build = partial(
@@ -151,7 +157,7 @@ def make_plan(
         model=bare,
         low_loss=low_loss.mean(),
         noise=channel_noise(single),
-        beam=tuple(map(float, beam)),
+        beam=beam,
         fine_structure=fine_structure,
         spread=spread,
         warnings=tuple(notes),
@@ -176,11 +182,11 @@ def channel_noise(counts: np.ndarray) -> tuple[float, float]:
     smooth = uniform_filter1d(counts, SMOOTH, axis=1)[:, 1:-1].ravel()
     bend = counts[:, 1:-1] - (counts[:, 2:] + counts[:, :-2]) / 2
     order = np.argsort(smooth)
-    levels, variances = [], []
+    mean, spread = [], []
     for part in np.array_split(order, 12):
-        levels.append(max(smooth[part].mean(), 0.0))
-        variances.append(np.median(bend.ravel()[part] ** 2) / (0.455 * 1.5))
-    levels, variances = np.array(levels), np.array(variances)
+        mean.append(max(smooth[part].mean(), 0.0))
+        spread.append(np.median(bend.ravel()[part] ** 2) / (0.455 * 1.5))
+    levels, variances = np.array(mean), np.array(spread)
     floor = 1e-6 * max(levels.max(), 1e-300)
     weight = 1 / (variances + floor)
     matrix = np.stack([np.ones_like(levels), levels], 1)
@@ -190,13 +196,14 @@ def channel_noise(counts: np.ndarray) -> tuple[float, float]:
     return float(constant), float(per_count)
 
 
-def _beam(total: Spectrum) -> tuple[tuple[float, float, float], list[str]]:
+def _beam(total: Spectrum) -> tuple[Beam, list[str]]:
     """The beam of the file, and a note on what it does not say."""
     missing = [name for name in INSTRUMENT if getattr(total, name) is None]
     beam = beam_of(total)
     note = (
-        f"the file does not say {', '.join(missing)}: {beam[0]:g} keV, {beam[1]:g} and"
-        f" {beam[2]:g} mrad are assumed, and amounts depend on them"
+        f"the file does not say {', '.join(missing)}: {beam.energy_kev:g} keV,"
+        f" {beam.convergence_mrad:g} and {beam.collection_mrad:g} mrad are assumed, and amounts"
+        " depend on them"
     )
     return beam, [note] if missing else []
 

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from coreloss.quantification.fit import counts_of, fit, slices
+from coreloss.quantification.fit import fit, slices
 from coreloss.quantification.low_loss import LowLoss, measured_low_loss
 from coreloss.quantification.plan import Plan, counts_inside, make_plan, sample_rows
 from coreloss.runtime.threads import at_once
@@ -92,7 +92,7 @@ def quantify(
 
     ``low_loss`` is one for all or one for each spectrum; ``exposure_ratio`` the exposure of the
     core loss over that of the low loss. The other options and the errors are those of
-    `quantify_plan.make_plan`.
+    `plan.make_plan`.
     """
     if isinstance(low_loss, Spectrum):
         low_loss = measured_low_loss(low_loss, exposure_ratio=exposure_ratio)
@@ -137,9 +137,3 @@ def apply_plan(plan: Plan, data: Spectrum, *, low_loss: LowLoss | None = None) -
         title=data.title,
         warnings=(*data.warnings, *plan.warnings),
     )
-
-
-def fitted(plan: Plan, coefficients: np.ndarray, low_loss: LowLoss | None = None) -> np.ndarray:
-    """Counts per eV of the model, (m, n) on the channels of the plan."""
-    columns = plan.model.columns(plan.low_loss if low_loss is None else low_loss)
-    return counts_of(columns, torch.from_numpy(coefficients)).numpy()

@@ -60,7 +60,7 @@ _CAPTION = (
 def html_report(results: Iterable[Identification], *, scale: str = "log") -> str:
     """The page as text: a summary over all files, then figure and elements of each.
 
-    ``scale`` is that of the counts in the figures, see `plot_identify.draw_identification`.
+    ``scale`` is that of the counts in the figures, see `identification.draw_identification`.
     """
     results = tuple(results)
     if not results:

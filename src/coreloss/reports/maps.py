@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from rich.table import Table
 
 from coreloss.mapping.amount_maps import AmountMaps
 from coreloss.mapping.element_maps import ElementMaps
 from coreloss.reports.markdown import table
 
-Row = Mapping[str, Any]
 DETECTIONS = (
     "element", "pixels", "largest cluster", "needed", "chance", "around it", "verdict",
 )  # fmt: skip

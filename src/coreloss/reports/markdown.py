@@ -13,10 +13,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     |:---|---:|
     | C K | 284 |
     """
-    rows = [[str(cell) for cell in row] for row in rows]
-    numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(header))]
+    texts = [[str(cell) for cell in row] for row in rows]
+    numeric = [all(_is_number(row[i]) for row in texts) for i in range(len(header))]
     rule = "".join("---:|" if right else ":---|" for right in numeric)
-    body = ["| " + " | ".join(row) + " |" for row in rows]
+    body = ["| " + " | ".join(row) + " |" for row in texts]
     return "\n".join(["| " + " | ".join(header) + " |", f"|{rule}", *body])
 
 

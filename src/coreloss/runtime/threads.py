@@ -10,10 +10,10 @@ from typing import TypeVar
 import torch
 
 Piece = TypeVar("Piece")
-Result = TypeVar("Result")
+Answer = TypeVar("Answer")
 
 
-def at_once(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> list[Result]:
+def at_once(work: Callable[[Piece], Answer], pieces: Iterable[Piece]) -> list[Answer]:
     """Results of ``work`` for each of ``pieces``, in their order, on as many threads as torch has.
 
     >>> at_once(len, ["a", "bc"])

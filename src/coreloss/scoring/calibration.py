@@ -18,7 +18,6 @@ THRESHOLDS = np.linspace(0.0, 1.0, 1001)[1:-1]
 class Reliability:
     """Reliability diagram: per probability bin the mean probability and the observed share."""
 
-    bin_edges: np.ndarray
     mean_probability: np.ndarray
     observed_share: np.ndarray
     count: np.ndarray
@@ -39,13 +38,6 @@ def threshold_precision_equals_recall(
         return 0.5
     closest = np.flatnonzero(gap == gap.min())
     best = closest[f1[closest] >= f1[closest].max() - 1e-12]
-    return float(THRESHOLDS[best[len(best) // 2]])
-
-
-def threshold_best_f1(present, probability, *, counted=None, average: str = "weighted") -> float:
-    """Threshold of the highest F1 on a grid of 0.001, the middle one where several are equal."""
-    _, _, f1 = _threshold_curves(present, probability, counted, average)
-    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
     return float(THRESHOLDS[best[len(best) // 2]])
 
 
@@ -72,8 +64,7 @@ def reliability(present, probability, *, n_bins: int = 10, counted=None) -> Reli
     """Reliability diagram and ECE = sum_b (n_b / n) |share_b - mean p_b| over equal-width bins."""
     present, probability, counted = checked_labels(present, probability, counted)
     labels, p = present[counted].astype(float), probability[counted]
-    bin_edges = np.linspace(0.0, 1.0, n_bins + 1)
-    bins = np.searchsorted(bin_edges[1:-1], p)
+    bins = np.searchsorted(np.linspace(0.0, 1.0, n_bins + 1)[1:-1], p)
     count = np.bincount(bins, minlength=n_bins)
     filled = np.maximum(count, 1)
     mean_probability = np.bincount(bins, weights=p, minlength=n_bins) / filled
@@ -81,7 +72,7 @@ def reliability(present, probability, *, n_bins: int = 10, counted=None) -> Reli
     ece = float((count * np.abs(observed - mean_probability)).sum() / max(count.sum(), 1))
     empty = count == 0
     mean_probability[empty] = observed[empty] = np.nan
-    return Reliability(bin_edges, mean_probability, observed, count, ece)
+    return Reliability(mean_probability, observed, count, ece)
 
 
 def fit_temperature(logits, present, *, counted=None) -> float:

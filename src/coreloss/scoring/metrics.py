@@ -47,7 +47,6 @@ class PerElement:
     """Counts and ratios per element, each of shape (n_elements,)."""
 
     hits: np.ndarray
-    false_alarms: np.ndarray
     misses: np.ndarray
     precision: np.ndarray
     recall: np.ndarray
@@ -161,7 +160,8 @@ def bootstrap_intervals(
         "exact_match_ratio": draws @ ~(false_alarms | misses).any(axis=1) / n,
     }
     tails = [(1 - level) / 2, (1 + level) / 2]
-    return {name: tuple(map(float, np.quantile(s, tails))) for name, s in samples.items()}
+    limits = {name: np.quantile(s, tails) for name, s in samples.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in limits.items()}
 
 
 def scores_by_snr(
@@ -259,7 +259,6 @@ def ratios_from_counts(hits, false_alarms, misses) -> PerElement:
     hits, false_alarms, misses = (np.asarray(c, float) for c in (hits, false_alarms, misses))
     return PerElement(
         hits,
-        false_alarms,
         misses,
         precision=_divide(hits, hits + false_alarms),
         recall=_divide(hits, hits + misses),

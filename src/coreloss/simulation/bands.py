@@ -14,9 +14,9 @@ import torch.nn.functional as F
 
 from coreloss.simulation.sampling import rows_of
 from coreloss.simulation.specimen import Pairs, Window
-from coreloss.simulation.tables import RANK, TILE, TILES, ShellTables, first_tile
+from coreloss.simulation.tables import TERMS, TILE, TILES, ShellTables, first_tile
 
-LEAD_EV = 128
+BAND_LEAD_EV = 128
 """Computed before the window: electrons that ionised there and then lost more come into it."""
 AFTER_EV = 32
 """Computed after it: an axis with errors shows what lies there."""
@@ -56,7 +56,7 @@ def sorted_bands(window: Window) -> tuple[torch.Tensor, Window, Bands]:
     """Order (B,) that sorts the windows by length of band, sorted windows, their bands."""
     device = window.lo_ev.device
     lengths = torch.tensor(BAND_TILES, device=device)
-    tile = ((window.lo_ev - LEAD_EV).clamp(min=0) / TILE).long()
+    tile = ((window.lo_ev - BAND_LEAD_EV).clamp(min=0) / TILE).long()
     needed = ((window.hi_ev + 1 + AFTER_EV) / TILE).ceil().long().clamp(max=TILES) - tile
     group = torch.searchsorted(lengths, needed)
     order = group.argsort(stable=True)
@@ -99,7 +99,7 @@ def continuum(pairs: Pairs, bands: Bands, shells: ShellTables) -> torch.Tensor:
     return F.embedding_bag(
         row.view(-1),
         shells.shifted_rows,
-        (filled.cumsum(0) - filled) * RANK,
+        (filled.cumsum(0) - filled) * TERMS,
         per_sample_weights=pairs.coefficients.index_select(0, pair).view(-1),
         mode="sum",
     ).view(-1)

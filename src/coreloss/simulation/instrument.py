@@ -23,7 +23,7 @@ _LOW_START_EV = 150.0
 
 
 @dataclass(frozen=True, eq=False)
-class LowLoss:
+class LowLossDraw:
     """Thickness (B,), three plasmons (B, 3) and zero loss (B,), see `scattering`."""
 
     thickness_mfp: torch.Tensor
@@ -59,7 +59,7 @@ class Background:
     plasmon_tail: torch.Tensor
 
 
-def draw_low_loss(window: Window, settings: SimulationSettings, *, generator) -> LowLoss:
+def draw_low_loss(window: Window, settings: SimulationSettings, *, generator) -> LowLossDraw:
     """Bulk plasmon, perhaps a second one, perhaps the surface plasmon of the first.
 
     A deconvolved spectrum has no thickness left.
@@ -74,7 +74,7 @@ def draw_low_loss(window: Window, settings: SimulationSettings, *, generator) ->
     surface = surface * chance((n,), s.surface_plasmon_probability, generator=generator)
     depth = torch.stack([thickness * (1 - second), thickness * second, surface], 1)
     total = depth.sum(1)
-    return LowLoss(
+    return LowLossDraw(
         thickness_mfp=total * ~window.deconvolved,
         plasmon_energy_ev=torch.cat([energy, energy[:, :1] * 0.5**0.5], 1),
         plasmon_width_ev=torch.cat([width, width[:, :1]], 1),
@@ -84,7 +84,7 @@ def draw_low_loss(window: Window, settings: SimulationSettings, *, generator) ->
 
 
 def draw_background(
-    window: Window, low_loss: LowLoss, settings: SimulationSettings, *, generator
+    window: Window, low_loss: LowLossDraw, settings: SimulationSettings, *, generator
 ) -> Background:
     """Backgrounds for these windows, as thick as the low loss says."""
     s, n = settings, (len(window.lo_ev),)

@@ -24,6 +24,7 @@ from coreloss.simulation.settings import SimulationSettings
 
 STRIP_LEAD_EV = 6
 OSCILLATION_CHANNELS = 192
+N_GENERIC = 5
 _OSCILLATION_BEGIN_EV = (12.0, 30.0)  # from none to all: nearer, the curved-wave picture fails
 _NEIGHBOUR_ANGSTROM = (1.4, 3.2)
 _MEAN_SQUARE_ANGSTROM2 = (0.003, 0.02)  # of the distance to the neighbours
@@ -59,7 +60,7 @@ class Peaks:
     height: torch.Tensor
 
 
-def generic_peaks(onset_ev, settings: SimulationSettings, *, generator, n_peaks: int = 5) -> Peaks:
+def generic_peaks(onset_ev, settings: SimulationSettings, *, generator) -> Peaks:
     """Random Gaussians behind every onset, broadened by the lifetime of the ejected electron.
 
     Their number, region and height are random; the width grows with the distance from the onset
@@ -67,11 +68,11 @@ def generic_peaks(onset_ev, settings: SimulationSettings, *, generator, n_peaks:
     """
     n = len(onset_ev)
     region = uniform((n, 1), settings.fine_structure_region_ev, generator=generator)
-    position = region * uniform((n, n_peaks), (0.0, 1.0), generator=generator)
+    position = region * uniform((n, N_GENERIC), (0.0, 1.0), generator=generator)
     monolayer = uniform((n, 1), settings.monolayer_nm, generator=generator)
     fwhm = lifetime_width_ev(position.clamp(min=0.5), atom_size_nm=monolayer).clamp(0.8, 30.0)
     scale = log_uniform((n, 1), settings.fine_structure_height, generator=generator)
-    height = scale * normal((n, n_peaks), 1.0, generator=generator)
+    height = scale * normal((n, N_GENERIC), 1.0, generator=generator)
     height = torch.where(height < 0, 0.4 * height, height).clamp(min=-0.5)
     strong = chance((n,), settings.strong_peak_probability, generator=generator)
     strong_height = log_uniform((n,), (1.0, 10.0), generator=generator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 
 Range = tuple[float, float]
@@ -249,6 +250,14 @@ class SimulationSettings:
     def paper(cls) -> SimulationSettings:
         """The published procedure: generic fine structure, plain power law, counting noise only."""
         return cls(fine_structure_height=(0.05, 2.0)).without(*INGREDIENTS)
+
+    @classmethod
+    def named(cls, name: str) -> SimulationSettings:
+        """The "default" settings, or those of the "paper"."""
+        known: dict[str, Callable[[], SimulationSettings]] = {"default": cls, "paper": cls.paper}
+        if name not in known:
+            raise ValueError(f"settings are {name!r}; allowed: {', '.join(known)}")
+        return known[name]()
 
     def without(self, *ingredients: str) -> SimulationSettings:
         """The same settings with some of `INGREDIENTS` switched off.

@@ -7,6 +7,7 @@ random numbers belong to blocks of `BLOCK` spectra, and a block is computed as a
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from coreloss.edges import ELEMENTS, observable_elements
 from coreloss.materials.split import QueryIndex, query_table, split_materials
 from coreloss.materials.table import Materials, load_materials
 from coreloss.physics import scattering
-from coreloss.physics.bank import CrossSectionBank
 from coreloss.simulation import near_edge
 from coreloss.simulation.bands import AFTER_EV, Bands, continuum, sorted_bands
 from coreloss.simulation.batch import Batch, concatenate
@@ -57,7 +57,6 @@ class Simulator:
     settings : distributions of all random parameters
     seed : names the stream; different seeds are independent
     device : where everything is computed; CPU results are reproducible bit for bit
-    bank : cross-sections in the place of those that the settings name
     block_size : spectra that are computed together. Another size is another stream; a GPU needs
         thousands to be busy
     """
@@ -70,7 +69,6 @@ class Simulator:
         settings: SimulationSettings | None = None,
         seed: int = 0,
         device: str = "cpu",
-        bank: CrossSectionBank | None = None,
         block_size: int = BLOCK,
     ) -> None:
         self.settings = s = settings or SimulationSettings()
@@ -78,13 +76,7 @@ class Simulator:
         self.device = device
         self.block_size = block_size
         self.materials = MaterialTables.build(materials, queries, device=device)
-        if bank is not None:
-            kind = {"device": device, "lifetime": s.core_hole_lifetime}
-            self.shells = (ShellTables.build(bank, **kind),)
-        else:
-            self.shells = tuple(
-                default_shells(device, s.core_hole_lifetime, name) for name in s.gos_tables
-            )
+        self.shells = tuple(default_shells(device, s.core_hole_lifetime, n) for n in s.gos_tables)
 
     @classmethod
     def of_split(
@@ -117,6 +109,11 @@ class Simulator:
         offset = start - first * size
         return blocks[offset : offset + n]
 
+    def batches(self, n: int) -> Iterator[Batch]:
+        """The first n spectra of the stream, a block at a time."""
+        for start in range(0, n, self.block_size):
+            yield self.batch(start, min(self.block_size, n - start))
+
     def block(self, number: int) -> Batch:
         """Block `number` of the stream, computed as a whole."""
         generator = generator_for(self.seed, number, device=self.device)
@@ -135,8 +132,10 @@ class Simulator:
         rank = order.argsort()
         window = rows_of(window, rank)
         mask = window.mask(torch.arange(N_CHANNELS, device=self.device))
-        labels = (label[rank] for label in (present, observable, snr * present, amount))
-        return Batch(counts, mask, *labels, processed=window.fit_end_ev > 0)
+        labels = (present, observable, snr * present, amount)
+        present, observable, snr, amount = (label[rank] for label in labels)
+        processed = window.fit_end_ev > 0
+        return Batch(counts, mask, present, observable, snr, amount, processed)
 
     # -- the steps, in the order of the physics -------------------------------------------------
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import torch
 
 from coreloss.axis import N_CHANNELS
+from coreloss.beam import Beam
 from coreloss.edges import ELEMENTS, MARGIN_AFTER_EV, MARGIN_BEFORE_EV
 from coreloss.physics.scattering import STRIP_CHANNELS
 from coreloss.simulation.sampling import chance, log_uniform, normal, pick, uniform, weighted
 from coreloss.simulation.settings import DISPERSIONS_EV, RECORDED_CHANNELS, SimulationSettings
 from coreloss.simulation.tables import (
-    RANK,
     SHIFT_STEP_EV,
     SHIFT_STEPS,
+    TERMS,
     MaterialTables,
     Queries,
     ShellTables,
@@ -26,7 +27,7 @@ FIT_GAP_EV = 4.0
 """People end the fit of a background so far before an edge."""
 TAIL_REACH = 6
 """The tail of an edge is computed up to so many times its onset."""
-MIN_CHANNELS = 40
+MIN_RECORDED_CHANNELS = 40
 """A window has at least so many recorded channels."""
 STRAY = ("Al", "Si", "Cl", "Fe", "Cu", "Ga", "Pt", "Au")
 """Elements of grids, holders, ion mills and solvents."""
@@ -76,7 +77,7 @@ class Pairs:
     """All (spectrum, edge shell) pairs of a batch, ordered by spectrum; P pairs.
 
     spectrum, shell, element : (P,) long; onset_ev : (P,), shifted
-    coefficients : (P, RANK), of the cross-section rows; shift_step : (P,) long
+    coefficients : (P, TERMS), of the cross-section rows; shift_step : (P,) long
     height : (P,), mean cross-section past the onset; inside, near : (P,) bool, onset in the window
         with its margins, or close enough to leave near-edge structure in it
     """
@@ -140,7 +141,7 @@ def _draw_width(n: int, settings, *, generator) -> tuple[torch.Tensor, torch.Ten
     wide = chance((n,), s.wide_window_probability, generator=generator)
     wide_width = uniform((n,), (1000.0, s.window_width_ev[1]), generator=generator)
     width = torch.where(wide, wide_width, width)
-    too_coarse = dispersion_ev > width / MIN_CHANNELS
+    too_coarse = dispersion_ev > width / MIN_RECORDED_CHANNELS
     return width, torch.where(too_coarse, DISPERSIONS_EV.index(1.0), dispersion)
 
 
@@ -164,14 +165,14 @@ def draw_specimen(
     ]
     stray = weighted(n, [1.0] * len(STRAY), generator=generator)
     carbon, oxygen = _labels(("C", "O"), query.device).repeat(n, 1).split(1, 1)
-    for element, probability, amount in (
+    for element, probability, limits in (
         (carbon, s.carbon_probability, s.contamination_amount),
         (oxygen, s.oxygen_probability, s.contamination_amount),
         (carbon, s.hydrocarbon_probability, s.hydrocarbon_amount),
         (_labels(STRAY, query.device)[stray, None], s.stray_probability, s.stray_amount),
     ):
         has = chance((n, 1), probability, generator=generator)
-        amounts.append(log_uniform((n, 1), amount, generator=generator) * has)
+        amounts.append(log_uniform((n, 1), limits, generator=generator) * has)
         elements.append(element)
     amount = torch.cat(amounts, 1)
     return Specimen(torch.where(amount > 0, torch.cat(elements, 1), -1), amount)
@@ -195,10 +196,10 @@ def draw_pairs(
     of the power law.
     """
     s, n = settings, len(specimen.elements)
-    beam = (
-        uniform((n,), s.beam_energy_kev, generator=generator),
-        uniform((n,), s.convergence_mrad, generator=generator),
-        log_uniform((n,), s.collection_mrad, generator=generator),
+    beam = Beam(
+        energy_kev=uniform((n,), s.beam_energy_kev, generator=generator),
+        convergence_mrad=uniform((n,), s.convergence_mrad, generator=generator),
+        collection_mrad=log_uniform((n,), s.collection_mrad, generator=generator),
     )
     element_shift = normal(specimen.elements.shape, s.chemical_shift_ev, generator=generator)
     late = uniform(element_shift.shape, s.bonded_shift_ev, generator=generator)
@@ -216,8 +217,8 @@ def draw_pairs(
     step = (shift / SHIFT_STEP_EV).round().long().clamp(*SHIFT_STEPS)
     error = normal(shell.shape, s.cross_section_error, generator=generator).exp()
     weight = specimen.amounts[spectrum, slot] * error
-    coefficients = shells.bank.coefficients(*(value[spectrum] for value in beam), shell=shell)
-    coefficients = coefficients[:, :RANK] * weight[:, None]
+    coefficients = shells.bank.coefficients(beam=beam.select(spectrum), shell=shell)
+    coefficients = coefficients[:, :TERMS] * weight[:, None]
     onset = shells.onset_ev[shell]
     return Pairs(
         spectrum=spectrum,

@@ -13,11 +13,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from importlib import resources
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from coreloss.edges import ELEMENTS
+from coreloss.runtime.files import replacing
 from coreloss.runtime.provenance import digest_of
 from coreloss.simulation.batch import Batch
 from coreloss.simulation.settings import SimulationSettings
@@ -46,6 +49,12 @@ def simulator_fingerprint(settings: Mapping[str, object] | None = None) -> str:
 def recorded() -> dict:
     """The record that comes with the package."""
     return json.loads(_data(RECORD))
+
+
+def write_record(path: Path) -> None:
+    """Write the record of what the code draws now."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(drawn(), indent=1) + "\n", encoding="utf-8")
 
 
 def drawn() -> dict:
@@ -105,7 +114,7 @@ def _entries(record: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield f"{prefix}{name}", value
 
 
-def _same(ours: object, theirs: object) -> bool:
+def _same(ours: Any, theirs: Any) -> bool:
     if isinstance(ours, str) or None in (ours, theirs) or np.shape(ours) != np.shape(theirs):
         return ours == theirs
     return np.allclose(ours, theirs, rtol=ROUNDING, atol=ROUNDING)

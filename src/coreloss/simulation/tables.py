@@ -17,7 +17,7 @@ SHIFT_STEP_EV = 0.5
 SHIFT_STEPS = (-8, 18)
 """Fewest and most steps that an edge is moved by: shells of bonded light elements begin later than
 tabulated by up to 8 eV, none begins much earlier."""
-RANK = 3
+TERMS = 3
 """Terms of the low-rank cross-sections in use: 0.3 % of an edge's maximum (median), 5 % at worst,
 below the spread between GOS models that `SimulationSettings.cross_section_error` stands for."""
 TILE = 112
@@ -38,9 +38,9 @@ class ShellTables:
     offset_ev, ratio, width_ev : (S, 2), subshell onsets behind the first, occupancy ratios, and
         natural widths of the core hole (0 without lifetimes)
     of_element, sets_of_element : (80, s) long, shells and identifying sets, -1 pads
-    bank : low-rank cross-sections; height_rows (S, RANK), mean of its rows behind the onset
-    shifted_rows : (S * RANK * shifts * TILES, TILE), its rows moved by `shifts` steps of 0.5 eV and
-        cut into tiles of `TILE` channels; first_tile (S,) long, the first that is not zero
+    bank : low-rank cross-sections; height_rows (S, TERMS), mean of its rows behind the onset
+    shifted_rows : (S * TERMS * shifts * TILES, TILE), its rows moved by `shifts` steps of 0.5 eV
+        and cut into tiles of `TILE` channels; first_tile (S,) long, the first that is not zero
     """
 
     onset_ev: torch.Tensor
@@ -63,7 +63,7 @@ class ShellTables:
         """Tables for a bank of all shells, broadened by the lifetime of the core hole or not."""
         shells, bank = edge_shells(), bank.to(device)
         width_ev = torch.tensor([_two(edge.widths_ev) for edge in shells], device=device) * lifetime
-        rows, first = _broadened(bank.rows[:, :RANK], width_ev[:, 0])
+        rows, first = _broadened(bank.rows[:, :TERMS], width_ev[:, 0])
         first_shifted = first + SHIFT_STEPS[0] * SHIFT_STEP_EV - 1
         onset_ev = torch.tensor([edge.onset_ev for edge in shells], device=device)
         heights = {(element, shell): top for element, shell, top in near_edge.RESONANCE_HEIGHTS}
@@ -97,8 +97,8 @@ def default_shells(device: str, lifetime: bool = True, gos_table: str = "builtin
 
 
 def first_tile(shell: torch.Tensor, shift_steps: torch.Tensor) -> torch.Tensor:
-    """First tiles in `ShellTables.shifted_rows` of shells moved by steps: (P, RANK)."""
-    row = shell[:, None] * RANK + torch.arange(RANK, device=shell.device)
+    """First tiles in `ShellTables.shifted_rows` of shells moved by steps: (P, TERMS)."""
+    row = shell[:, None] * TERMS + torch.arange(TERMS, device=shell.device)
     fewest, most = SHIFT_STEPS
     return (row * (most - fewest + 1) + (shift_steps - fewest)[:, None]) * TILES
 
@@ -140,8 +140,8 @@ class MaterialTables:
         """Tables of a list of materials and of those to be drawn per element."""
         labels, fractions = materials.padded()
         asked = Queries.build(queries, device=device)
-        parts = (torch.as_tensor(x).to(device) for x in (labels, fractions))
-        return cls(*parts, asked, asked)
+        elements, amounts = (torch.as_tensor(x).to(device) for x in (labels, fractions))
+        return cls(elements, amounts, asked, asked)
 
     def asking(self, queries: QueryIndex) -> MaterialTables:
         """The same compounds and second phases, the spectra with other queries."""
@@ -169,7 +169,7 @@ def _height_rows(rows: torch.Tensor, onset_ev: torch.Tensor) -> torch.Tensor:
 
 
 def _broadened(rows: torch.Tensor, width_ev: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows (S, RANK, n) folded with Lorentzians of FWHM (S,), and their first channels (S,).
+    """Rows (S, TERMS, n) folded with Lorentzians of FWHM (S,), and their first channels (S,).
 
     The fold is a factor exp(-width |w| / 2) over frequency, with the rows mirrored at their upper
     end, so that nothing ends there. Before the onset the foot fades to zero over some widths.

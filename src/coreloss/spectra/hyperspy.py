@@ -1,4 +1,4 @@
-"""Spectra from and to HyperSpy: signals as they are, probabilities as a signal."""
+"""Spectra from HyperSpy: its signals as they are."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from coreloss.edges import ELEMENTS
 from coreloss.spectra.reading import from_signal_dictionary, read_spectrum
 from coreloss.spectra.spectrum import Spectrum
-
-MISSING = "HyperSpy is not installed; try: pip install hyperspy"
 
 
 def as_spectrum(data: Any, *, signal: int | str | None = None) -> Spectrum:
@@ -57,39 +54,6 @@ def signal_dictionary(signal: Any, *, lazy: bool = False) -> dict[str, Any]:
     if hasattr(data, "compute") and not lazy:
         data = data.compute()
     return {"data": data, "axes": axes, "metadata": signal.metadata.as_dictionary()}
-
-
-def probability_signal(result):
-    """An `identify.Identification` as a HyperSpy signal of its probabilities.
-
-    Navigation axes as the map, one signal axis with the 80 elements, NaN where not observable; the
-    names of the elements, model, thresholds and window are in ``metadata.coreloss``.
-
-    Raises
-    ------
-    ValueError
-        When HyperSpy is not installed.
-    """
-    try:
-        from hyperspy.signals import Signal1D
-    except ImportError:
-        raise ValueError(MISSING) from None
-    shape = result.spectrum.map_shape if len(result) > 1 else ()
-    signal = Signal1D(result.probability.reshape(*shape, len(ELEMENTS)))
-    signal.axes_manager[-1].name = "Element"
-    signal.metadata.General.title = result.spectrum.title or "Probability of elements"
-    signal.metadata.add_dictionary(
-        {
-            "coreloss": {
-                "elements": list(ELEMENTS),
-                "model": result.model,
-                "present_threshold": result.threshold,
-                "absent_threshold": result.absent_threshold,
-                "window_ev": list(result.window_ev),
-            }
-        }
-    )
-    return signal
 
 
 def _text(value: Any) -> str:

@@ -78,10 +78,10 @@ class SpectrumImage:
 
     def sum(self) -> Spectrum:
         """The sum of all spectra, read piece by piece; missing where one of them is."""
-        total = None
-        for start, stop in self.pieces():
-            part = self.read(start, stop).sum()
-            total = part if total is None else replace(total, counts=total.counts + part.counts)
+        sums = (self.read(start, stop).sum() for start, stop in self.pieces())
+        total = next(sums)
+        for part in sums:
+            total = replace(total, counts=total.counts + part.counts)
         return total
 
     def sample(self, rows: np.ndarray) -> Spectrum:

@@ -31,7 +31,13 @@ def read_arrays(
     energy, counts = _named(arrays, ENERGY_NAMES), _named(arrays, COUNTS_NAMES)
     if energy is None or counts is None:
         energy, counts = _by_shape(list(arrays.values()))
-    if energy is None or energy.ndim != 1 or counts.ndim < 1 or counts.shape[-1] != len(energy):
+    if (
+        energy is None
+        or counts is None
+        or energy.ndim != 1
+        or counts.ndim < 1
+        or counts.shape[-1] != len(energy)
+    ):
         listed = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
         raise ValueError(f"holds {listed}; allowed: energy_ev (n,) and counts (..., n)")
     kinds = {energy.dtype.kind, counts.dtype.kind}

@@ -48,7 +48,7 @@ def read_spectrum(path: str | Path, *, signal: int | str | None = None) -> Spect
     """Read a core-loss spectrum, line scan or map from a file.
 
     Formats: Digital Micrograph (dm3, dm4), MSA/EMSA, HyperSpy (hspy), EMD, NeXus (nxs), TIA (ser)
-    and NumPy (npz, see `spectra_npz`), and text with the energy in the first column and spectra in
+    and NumPy (npz, see `spectra.npz`), and text with the energy in the first column and spectra in
     the others (comma, semicolon, tab or blanks; with or without header; decimal point or comma).
     ``signal`` (number or title) chooses among several spectra in one file.
 
@@ -145,7 +145,7 @@ def _from_arrays(path: Path, signal: int | str | None) -> Spectrum:
 
 
 def finish(
-    energy: np.ndarray, counts: np.ndarray, notes: list[str], path: Path, **details: Any
+    energy: np.ndarray, counts: np.ndarray, notes: list[str], path: str | Path, **details: Any
 ) -> Spectrum:
     """Ascending uniform axis, NaN for all that is missing, and notes on what was done."""
     counts = np.asarray(counts, dtype=np.float64)

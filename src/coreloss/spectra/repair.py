@@ -98,7 +98,7 @@ def _check_missing(energy: np.ndarray, missing: np.ndarray) -> None:
     in_a_row = np.lib.stride_tricks.sliding_window_view(
         np.pad(missing, ((0, 0), (0, MAX_MISSING_RUN))), MAX_MISSING_RUN + 1, axis=1
     )
-    bad = (missing.sum(axis=1) > allowed) | in_a_row.all(axis=2).any(axis=1)
+    bad = (missing.sum(axis=1) > allowed) | np.any(in_a_row.all(axis=2), axis=1)
     if not bad.any():
         return
     holes = energy[missing[bad].any(axis=0)]

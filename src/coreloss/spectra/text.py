@@ -52,7 +52,8 @@ def parse_table(text: str) -> TextTable:
     lines = [(number, line) for number, line in lines if line]
     separator, decimal_comma = _layout([line for _, line in lines])
     rows: list[tuple[int, list[float]]] = []
-    header, warnings = "", []
+    warnings: list[str] = []
+    header = ""
     for number, line in lines:
         values = None if line.startswith(COMMENT) else _numbers(line, separator, decimal_comma)
         if values is not None:

@@ -21,6 +21,7 @@ PLASMONS_END_EV = 60.0
 """The last maximum before this energy belongs to plasmons in a spectrum with its zero loss."""
 AFTER_PLASMON_EV = 15.0
 ZERO_LOSS_EV = 10.0
+"""A zero-loss peak lies at most so far from 0 eV."""
 MIN_WIDTH_EV = 50.0
 """Cuts that would leave less are not made."""
 END_SHARE, END_CHANNELS = 0.03, 12
@@ -49,12 +50,12 @@ NOTICEABLE = 0.03
 """Share of the counts beside it below which a spike does no harm ..."""
 NEGLIGIBLE = 0.02
 """... and share of the mean of the spectrum."""
-FINE_EV, COARSE_HEIGHT = 0.4, 2.0
+FINE_DISPERSION_EV, COARSE_HEIGHT = 0.4, 2.0
 """At wider channels a sharp line can be one channel too: there, a spike is so many times as high as
 what is beside it, and only reported."""
 PLATEAU_RUN = 4
 """Channels in a row at the maximum that are saturation ..."""
-FEW = 50
+FEW_COUNTS = 50
 """... unless the maximum is so few counts that it repeats by chance."""
 
 
@@ -93,7 +94,7 @@ def without_faults(spectrum: Spectrum) -> Spectrum:
     Every spectrum is looked at by itself. One or two channels high above all others around them, or
     far below, take the level beside them; on an axis of wide channels they stay.
     """
-    counts, fine = spectrum.counts, spectrum.dispersion_ev <= FINE_EV
+    counts, fine = spectrum.counts, spectrum.dispersion_ev <= FINE_DISPERSION_EV
     least = 0.0 if fine else COARSE_HEIGHT
     spikes = _spikes(counts, least=least, pairs=fine) | _spikes(-counts, least=least, pairs=fine)
     notes = []
@@ -283,8 +284,8 @@ def _saturated(counts: np.ndarray) -> np.ndarray:
     """Channels of a plateau at the maximum of a spectrum, any of the rows, (n,)."""
     top = counts.max(axis=1, keepdims=True)
     high = (counts == top) & (top > 1.2 * np.median(counts, axis=1, keepdims=True))
-    high &= (top > FEW) | ~_whole(counts)
+    high &= (top > FEW_COUNTS) | ~_whole(counts)
     if high.shape[1] < PLATEAU_RUN:
         return np.zeros(high.shape[1], bool)
     runs = np.lib.stride_tricks.sliding_window_view(high, PLATEAU_RUN, axis=1).all(-1)
-    return np.pad(runs, ((0, 0), (0, PLATEAU_RUN - 1))).any(0)
+    return np.any(np.pad(runs, ((0, 0), (0, PLATEAU_RUN - 1))), axis=0)

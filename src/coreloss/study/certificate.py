@@ -1,7 +1,7 @@
 """What a stored result depends on, and whether that is still what the checkout holds.
 
 A certificate names the simulator (`stream.simulator_fingerprint`), the shipped network
-(`identify.Model.fingerprint`) and the measured files (`datasets.measured_fingerprint`) that a
+(`identify.Model.fingerprint`) and the measured files (`measured.measured_fingerprint`) that a
 result was made with. Results files, cards of networks and executed notebooks carry one.
 """
 
@@ -18,7 +18,7 @@ from coreloss.datasets.measured import data_dir, measured_fingerprint
 from coreloss.identification.trained_model import load_model
 from coreloss.simulation.stream import simulator_fingerprint
 
-KEY = "certificate"
+CERTIFICATE = "certificate"
 SIMULATOR, NETWORK, MEASURED = "simulator", "network", "measured"
 EVERYTHING = (SIMULATOR, NETWORK, MEASURED)
 
@@ -61,5 +61,5 @@ def certificate_of_notebook(results: Mapping[str, Path]) -> dict[str, Any]:
 def file_digest(path: Path) -> str:
     """Sixteen letters for the contents of a file, whatever is said of how it was made."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    content.pop(KEY, None)
+    content.pop(CERTIFICATE, None)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

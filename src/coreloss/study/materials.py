@@ -14,8 +14,8 @@ def compare_materials(a: Materials, b: Materials) -> dict[str, object]:
     ``element_share`` (2, 80): share of the materials that hold an element. ``cooccurrence``
     (2, 80, 80): share that hold both. ``*_cosine``: cosine of the two vectors, off the diagonal for
     pairs. ``n_elements`` (2, 9): share with 1, 2, ... 9 or more labelled elements. ``oxide_share``
-    (2,): share with oxygen and another labelled element. ``shared_formulas`` and
-    ``share_in_other`` (2,): formulas in both lists, as a number and as a share of each.
+    (2,): share with oxygen and another labelled element. ``share_in_other`` (2,):
+    formulas in both lists, as a share of each.
     """
     tables = [materials.contains().astype(np.float32) for materials in (a, b)]
     pairs = np.stack([table.T @ table / len(table) for table in tables])
@@ -35,15 +35,14 @@ def compare_materials(a: Materials, b: Materials) -> dict[str, object]:
                 for table, n in zip(tables, counts, strict=True)
             ]
         ),
-        "shared_formulas": shared,
         "share_in_other": np.array([shared / len(a), shared / len(b)]),
         "pairs": _pair_table(pairs, upper),
     }
 
 
-def _pair_table(pairs: np.ndarray, upper: tuple[np.ndarray, np.ndarray], top: int = 20) -> list:
-    """The pairs whose co-occurrence differs most: (element, element, share in a, share in b)."""
-    order = np.argsort(-np.abs(pairs[0][upper] - pairs[1][upper]))[:top]
+def _pair_table(pairs: np.ndarray, upper: tuple[np.ndarray, np.ndarray]) -> list:
+    """The 20 pairs whose co-occurrence differs most: (element, element, share in a, share in b)."""
+    order = np.argsort(-np.abs(pairs[0][upper] - pairs[1][upper]))[:20]
     return [
         (ELEMENTS[i], ELEMENTS[j], float(pairs[0, i, j]), float(pairs[1, i, j]))
         for i, j in zip(upper[0][order], upper[1][order], strict=True)

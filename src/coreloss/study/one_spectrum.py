@@ -16,9 +16,9 @@ def plot_shells(energy_ev, shells: Mapping[str, Sequence[float]], ax=None, *, y_
     energy_ev = np.asarray(energy_ev, float)
     top = max(np.asarray(curve).max() for curve in shells.values())
     for i, (name, curve) in enumerate(shells.items()):
-        curve = np.asarray(curve, float)
+        values = np.asarray(curve, float)
         colour, style = COLOURS[i % 6], LINES[i // 6 % 3]
-        ax.plot(energy_ev, np.where(curve > 0, curve, np.nan), style, color=colour, lw=1.3,
+        ax.plot(energy_ev, np.where(values > 0, values, np.nan), style, color=colour, lw=1.3,
                 label=name)  # fmt: skip
     ax.set_yscale("log")
     ax.set_ylim(top * 3e-6, top * 2)
@@ -29,7 +29,7 @@ def plot_shells(energy_ev, shells: Mapping[str, Sequence[float]], ax=None, *, y_
     return ax
 
 
-def plot_window(energy_ev, spectrum, mask, ax=None, *, y_label: str = "Mean 1 in the window"):
+def plot_window(energy_ev, spectrum, mask, ax=None):
     """A padded network input (3072,), with the channels inside the mask shaded."""
     ax = axes_or_new(ax)
     energy_ev, spectrum, mask = (np.asarray(x) for x in (energy_ev, spectrum, mask))
@@ -38,7 +38,7 @@ def plot_window(energy_ev, spectrum, mask, ax=None, *, y_label: str = "Mean 1 in
     ax.plot(energy_ev, spectrum, color=BLUE, lw=0.9)
     ax.set_xlim(energy_ev[0], energy_ev[-1])
     ax.set_xlabel("Energy loss (eV)")
-    ax.set_ylabel(y_label)
+    ax.set_ylabel("Mean 1 in the window")
     ax.legend(frameon=False)
     return ax
 

@@ -25,9 +25,18 @@ from typing import Any
 from coreloss.runtime.files import replacing
 from coreloss.runtime.provenance import CHECKOUT, provenance
 from coreloss.simulation import stream
-from coreloss.study.certificate import KEY, MEASURED, NETWORK, SIMULATOR, changed, depends_on
+from coreloss.study.certificate import (
+    CERTIFICATE,
+    MEASURED,
+    NETWORK,
+    SIMULATOR,
+    changed,
+    depends_on,
+)
 
 FOLDER = CHECKOUT / "book" / "results"
+Row = Mapping[str, Any]
+"""A row of a table in a results file."""
 FRESH, STALE, PINNED, MISSING = "fresh", "stale", "pinned", "missing"
 
 
@@ -50,11 +59,12 @@ RESULTS: Mapping[str, Result] = {
     "scores": Result("scores", ALL),
     "gate": Result("gate --n 512", (SIMULATOR, MEASURED)),
     "ablation": Result("ablation --spectra 16384", (SIMULATOR, MEASURED)),
-    "networks": Result("comparison score runs", ALL),
+    "networks": Result("comparison score runs --test 2048", ALL),
     "identify": Result("identification --n 400 --n-fit 48", ALL),
     "inference": Result("inference", (NETWORK,)),
     "maps": Result("maps", ALL),
     "speed": Result("maps --speed", BOTH),
+    "million": Result("maps --million", BOTH),
     "throughput": Result("throughput --n 8192 --n-memory 40000", (SIMULATOR,)),
 }
 """By the name of the file in ``book/results``."""
@@ -89,7 +99,7 @@ class Writer:
     def kept(self) -> dict[str, Any]:
         """What an earlier run of the same code left, if what it depends on is still the same."""
         stored = json.loads(self.path.read_text()) if self.path.is_file() else {}
-        about = stored.pop(KEY, None)
+        about = stored.pop(CERTIFICATE, None)
         if about is None or changed(about["depends"]) or about["provenance"] != self._origin:
             return {}
         if self._earlier is None:
@@ -107,11 +117,11 @@ class Writer:
             "depends": depends_on(RESULTS[self.name].needs),
             "provenance": self._origin,
         }
-        _store(self.path, {KEY: about, **content})
+        _store(self.path, {CERTIFICATE: about, **content})
 
 
 @dataclass(frozen=True)
-class State:
+class ResultState:
     """Whether a result is up to date, and why not."""
 
     name: str
@@ -125,20 +135,20 @@ class State:
         return f"{self.name} is {self.state} ({'; '.join(self.reasons)}): make results {self.name}"
 
 
-def state_of(name: str, folder: str | Path = FOLDER) -> State:
+def state_of(name: str, folder: str | Path = FOLDER) -> ResultState:
     """The state of one results file."""
     path = path_of(name, folder)
     if not path.is_file():
-        return State(name, MISSING, ("no such file",))
-    about = read(name, folder).get(KEY)
+        return ResultState(name, MISSING, ("no such file",))
+    about = read(name, folder).get(CERTIFICATE)
     if about is None:
-        return State(name, STALE, ("no certificate",))
+        return ResultState(name, STALE, ("no certificate",))
     missing = set(RESULTS[name].needs) - set(about["depends"])
     reasons = [f"{part} is not in its certificate" for part in sorted(missing)]
     reasons += changed(about["depends"])
     if not reasons:
-        return State(name, FRESH, (), about)
-    return State(name, PINNED if "pinned" in about else STALE, tuple(reasons), about)
+        return ResultState(name, FRESH, (), about)
+    return ResultState(name, PINNED if "pinned" in about else STALE, tuple(reasons), about)
 
 
 def origin(*names: str, folder: str | Path = FOLDER) -> str:
@@ -146,7 +156,7 @@ def origin(*names: str, folder: str | Path = FOLDER) -> str:
     return "\n\n".join(_origin(state_of(name, folder)) for name in names)
 
 
-def _origin(found: State) -> str:
+def _origin(found: ResultState) -> str:
     file = f"`{found.name}.json`"
     about = found.certificate
     if about is None:
@@ -169,7 +179,7 @@ def pin(name: str, because: str, folder: str | Path = FOLDER) -> None:
     if not because:
         raise ValueError("a pinned result needs a reason: --because 'what makes it expensive'")
     content = read(name, folder)
-    content[KEY]["pinned"] = because
+    content[CERTIFICATE]["pinned"] = because
     _store(path_of(name, folder), content)
 
 
@@ -199,8 +209,10 @@ def _minutes(seconds: float) -> str:
 
 
 def _store(path: Path, content: Mapping[str, Any]) -> None:
+    """JSON with a line for each key at the top."""
+    lines = (f"{json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in content.items())
     with replacing(path) as part:
-        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        part.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -215,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             pin(args.pin, args.because)
         for name in args.names:
             if name == "stream":
-                _store(CHECKOUT / "src" / "coreloss" / "data" / stream.RECORD, stream.drawn())
+                stream.write_record(CHECKOUT / "src" / "coreloss" / "data" / stream.RECORD)
             elif code := make(name):
                 print(f"{name}: its command failed with exit code {code}", file=sys.stderr)
                 return code

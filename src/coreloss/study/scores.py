@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from coreloss.datasets.evaluation import make_benchmark, score_benchmark, score_experimental
 from coreloss.datasets.measured import MEASURED_SETS, NO_DATA, data_dir
@@ -25,12 +26,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     folder, model, result = data_dir(), load_model(), Writer("scores", args.out)
+    measured: dict[str, dict[str, Any]] = {}
     if folder is None:
         print(NO_DATA)
-    measured = {
-        name: score_experimental(folder, model=model, quality=quality, split=split).to_dict()
-        for name, (quality, split) in (MEASURED_SETS if folder else {}).items()
-    }
+    else:
+        measured = {
+            name: score_experimental(folder, model=model, quality=quality, split=split).to_dict()
+            for name, (quality, split) in MEASURED_SETS.items()
+        }
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "benchmark.h5"
         about = {"n": args.n, "sha256": make_benchmark(path, n=args.n, seed=args.seed)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -47,9 +48,9 @@ def validate(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
     logits = predict(model, normalise(batch.counts, batch.mask), batch.mask)
     probability = logits.double().sigmoid().numpy()
     present = batch.present.cpu().numpy()
-    result = {}
-    for name, counted in (("visible", batch.counted), ("all", batch.observable)):
-        counted = counted.cpu().numpy()
+    result: dict[str, float] = {}
+    for name, labels in (("visible", batch.counted), ("all", batch.observable)):
+        counted = labels.cpu().numpy()
         threshold = threshold_precision_equals_recall(present, probability, counted=counted)
         score = scores(present, probability, threshold=threshold, subset=name, counted=counted)
         result |= {
@@ -106,10 +107,11 @@ def write_card(
     origin: dict,
     path: Path,
 ) -> None:
-    """Write what `identify.load_model` reads beside the weights of `model`."""
+    """Write what `trained_model.load_model` reads beside the weights of `model`."""
+    config: Any = model.config
     card = {
-        "architecture": architecture_of(model.config),
-        "config": asdict(model.config),
+        "architecture": architecture_of(config),
+        "config": asdict(config),
         "parameters": sum(value.numel() for value in model.parameters()),
         **decisions(model, validation),
         "decisions": f"{len(validation)} validation spectra",

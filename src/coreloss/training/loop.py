@@ -44,7 +44,7 @@ NOT_IN_FINGERPRINT = (
     "patience",
     "snapshots",
 )
-REPORTS = ("report_every", "validation_spectra")
+REPORT_FIELDS = ("report_every", "validation_spectra")
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class TrainConfig:
     minutes, cpu_minutes : stop and finish the schedule by this much time of training, if given, on
         the wall or of the processor
     batch_size : spectra per step and process; divides `block_size`
-    block_size : spectra that are simulated together, see `simulate.Simulator`; thousands on a GPU
-    loss : 'masked_bce' or 'bce_soft_f1', see `train_losses`
+    block_size : spectra that are simulated together, see `simulator.Simulator`; thousands on a GPU
+    loss : 'masked_bce' or 'bce_soft_f1', see `training.losses`
     learning_rate : after `warmup` steps; AdamW, which is Adam without `weight_decay`
     schedule : 'cosine' falls to 2 % of the learning rate at the end; 'plateau' halves it whenever
         the validation F1 has not risen in `halve_after` reports
@@ -126,7 +126,8 @@ class TrainConfig:
 
         1.12 M spectra, 35 epochs of 1000 batches (Annys et al., Sci. Rep. 13, 13724 (2023)).
         """
-        recipe = {"loss": "bce_soft_f1", "schedule": "plateau", "batch_size": 32, "ema": 0.0}
+        recipe: dict[str, Any] = {"loss": "bce_soft_f1", "schedule": "plateau"}
+        recipe |= {"batch_size": 32, "ema": 0.0}
         recipe |= {"learning_rate": 1e-3, "weight_decay": 0.0, "warmup": 1}
         recipe |= {"spectra": 35 * 32_000, "report_every": 32_000}
         return cls(**(recipe | changes))
@@ -137,7 +138,7 @@ def simulators(config: TrainConfig) -> tuple[Simulator, Simulator]:
     materials = load_materials(config.materials)
     split = split_materials(materials, seed=0)
     common, share = are_common(materials), config.settings.common_share
-    return tuple(
+    training, validation = (
         Simulator(
             materials,
             query_table(materials, split[name], common=common, common_share=share),
@@ -148,6 +149,7 @@ def simulators(config: TrainConfig) -> tuple[Simulator, Simulator]:
         )
         for number, name in enumerate(("train", "validation"))
     )
+    return training, validation
 
 
 def train(
@@ -177,7 +179,7 @@ def _train(config, group: Ranks, out_dir: Path, resume: bool, pause_after_s) -> 
     stream, validation_stream = simulators(config)
     validation = validation_stream.batch(0, config.validation_spectra)
     state = new_state(config)
-    ignored = NOT_IN_FINGERPRINT + (() if config.schedule == "plateau" else REPORTS)
+    ignored = NOT_IN_FINGERPRINT + (() if config.schedule == "plateau" else REPORT_FIELDS)
     fingerprint = fingerprint_of(config, architecture_of(config.model), ignored=ignored)
     checkpoint = out_dir / CHECKPOINT
     if resume and checkpoint.exists():
@@ -221,7 +223,7 @@ def _train(config, group: Ranks, out_dir: Path, resume: bool, pause_after_s) -> 
         write_weights(state.average, out_dir / WEIGHTS)
         training = {k: v for k, v in asdict(config).items() if k != "model"}
         model = _averaged(config, load_file(out_dir / WEIGHTS))  # as they are stored
-        about = {"training": training, "validation": validation, "origin": origin}
+        about: dict[str, Any] = {"training": training, "validation": validation, "origin": origin}
         write_card(model, row=row, path=out_dir / CARD, **about)
     return out_dir
 

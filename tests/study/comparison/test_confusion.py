@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from coreloss.datasets.published_file import PARTS
-from coreloss.datasets.published_set import Plan, stream_seed
+from coreloss.datasets.published_streams import PARTS, SetPlan, stream_seed
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.identification.trained_model import Model, load_model
 from coreloss.simulation.batch import Batch
@@ -85,7 +84,6 @@ def test_elements_outside_the_window_are_not_predicted():
     found = bc.confusion(model_of(torch.ones(N, N)), marked_batch(**window))
     assert found.rates[MN, MN] == 1
     assert found.rates[MN, FE] == found.observable[MN, FE] == 0  # Fe L at 708 eV
-    assert np.isnan(found.rates_if_observable[MN, FE])
     assert np.isnan(found.rates[FE]).all()
     assert np.isnan(found.shares[FE]).all()
 
@@ -93,11 +91,9 @@ def test_elements_outside_the_window_are_not_predicted():
 def test_rates_count_where_the_second_element_could_be_seen():
     rates, observable = np.zeros((2, N, N))
     rates[MN, FE], observable[MN, FE], observable[FE, MN] = 0.25, 0.5, 0.5
-    by_distance = bc.scores_by_distance(
-        rates, observable=observable, distance_edges_ev=(0.0, 50.0, 100.0)
-    )
-    assert np.isnan(by_distance[0].rate)
-    assert (by_distance[1].n_pairs, by_distance[1].rate) == (2, 0.25)
+    by_distance = {one.low_ev: one for one in bc.scores_by_distance(rates, observable=observable)}
+    assert np.isnan(by_distance[20].rate)
+    assert (by_distance[50].n_pairs, by_distance[50].rate) == (2, 0.25)
 
 
 def test_onset_distances_are_those_of_the_closest_edges():
@@ -140,7 +136,7 @@ def test_every_spectrum_has_its_element_alone_with_an_edge_in_the_window(simulat
 
 def test_paper_spectra_are_those_of_the_published_layout(simulated):
     single = PARTS[-1]
-    plan = Plan(scale=0.02)
+    plan = SetPlan(scale=0.02)
     source = bc.bare_source(plan.settings_of(single), block_size=plan.n(single))
     stream = source.stream("O", seed=stream_seed(plan.seed, single, "O"))
     assert torch.equal(stream.batch(0, 2).counts, simulated.counts[2 * O : 2 * O + 2])

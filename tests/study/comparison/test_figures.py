@@ -138,9 +138,10 @@ def test_attribution_lies_in_a_band_below_the_spectrum(ax, below_zero):
 
 
 def test_layers_are_as_tall_as_long_and_as_wide_as_deep():
-    from coreloss.study.comparison.costs import Layer
+    from coreloss.study.comparison.costs import NetworkLayer
 
-    layers = [Layer("conv", 15, 1024), Layer("conv", 31, 256), Layer("dense", 7, 1)]
+    sizes = (("conv", 15, 1024), ("conv", 31, 256), ("dense", 7, 1))
+    layers = [NetworkLayer(*size) for size in sizes]
     ax = plot_comparison.plot_layers(layers, plt.figure().subplots(), title="toy")
     bars = [patch for patch in ax.patches]
     assert [bar.get_width() for bar in bars] == pytest.approx([4, 5, 3])

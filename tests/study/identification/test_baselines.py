@@ -26,7 +26,7 @@ def spectrum(low_ev=350, high_ev=800, amounts=None, counts=1e6, seed=0, noise=Tr
     energy = np.arange(N_CHANNELS, dtype=float)
     inside = (energy >= low_ev) & (energy <= high_ev)
     expected = counts * (np.maximum(energy, 1.0) / low_ev) ** -3.0
-    shapes = scattered_shapes(*TYPICAL_BEAM)[:, 0, :N_CHANNELS]
+    shapes = scattered_shapes(TYPICAL_BEAM)[:, 0, :N_CHANNELS]
     for element, amount in (amounts or {}).items():
         rows = [k for k, edge in enumerate(edge_shells()) if edge.element == element]
         shape = shapes[rows].sum(0)

@@ -242,7 +242,7 @@ def test_stored_rows_are_not_computed_again(validation, test, tmp_path, monkeypa
 
 
 def test_a_network_joins_the_fit_where_its_card_says_how():
-    names = list(script.methods({}))
+    names = list(script.entries_of({}))
     assert names[:2] == ["edge finder", "fit alone"]
     assert ("edgenet-small and fit" in names) == script.joined(load_model())
 

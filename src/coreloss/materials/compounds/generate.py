@@ -29,7 +29,6 @@ from coreloss.materials.compounds.families import (
     salt_drawer,
 )
 from coreloss.materials.compounds.ions import (
-    NOBLE_GASES,
     Key,
     common_cations,
     compatible,
@@ -46,7 +45,7 @@ from coreloss.materials.compounds.known import (
     substituted,
 )
 from coreloss.materials.formula import reduce_formula
-from coreloss.materials.table import COLUMNS, write_table
+from coreloss.materials.table import TABLE_COLUMNS, write_table
 
 _HEADER = """\
 # Plausible compounds, made by coreloss.materials.compounds.generate.write_compounds(seed=0).
@@ -77,7 +76,7 @@ class Pool:
         found = 0
         for _ in range(60 * number):
             atoms = make()
-            found += bool(atoms) and self.add(atoms, family)
+            found += self.add(atoms, family) if atoms else False
             if found >= number:
                 return
 
@@ -112,7 +111,7 @@ def alloys(rng: np.random.Generator) -> Iterator[tuple[list, str]]:
 def gas_in_solid() -> Iterator[tuple[list, str]]:
     """Noble gases in common hosts: bubbles and implants, with five contents."""
     for gas, host, (gas_atoms, host_atoms) in product(
-        NOBLE_GASES, table.GAS_HOSTS.split(), table.GAS_AMOUNTS
+        table.NOBLE_GASES, table.GAS_HOSTS.split(), table.GAS_AMOUNTS
     ):
         atoms = parse_atoms(host)
         size = sum(n for _, n in atoms)
@@ -188,7 +187,7 @@ def _top_up(pool: Pool, variations: Iterator, least: int) -> None:
     counts = dict.fromkeys(ELEMENTS, 0)
     for key in pool.origin:
         counts.update({e: counts[e] + 1 for e, _ in key if e in counts})
-    short = {e for e, n in counts.items() if n < least and e not in NOBLE_GASES}
+    short = {e for e, n in counts.items() if n < least and e not in table.NOBLE_GASES}
     for _ in range(200_000):
         if not short:
             return
@@ -200,7 +199,8 @@ def _top_up(pool: Pool, variations: Iterator, least: int) -> None:
 
 def compound_rows(seed: int = 0) -> list[tuple[str, str, str, str]]:
     """Rows (formula, composition text, family, "1" if common) of ``data/compounds.csv.gz``."""
-    rows, common = {}, common_compounds()
+    rows: dict[str, tuple[str, str, str, str]] = {}
+    common = common_compounds()
     for key, family in generate_compounds(seed).items():
         formula, text = reduce_formula(" ".join(f"{e}{n}" for e, n in key))
         rows.setdefault(formula, (formula, text, family, "1" if key in common else ""))
@@ -209,4 +209,4 @@ def compound_rows(seed: int = 0) -> list[tuple[str, str, str, str]]:
 
 def write_compounds(path: str | Path, seed: int = 0) -> None:
     """Write the embedded list; equal seeds and versions of pymatgen give equal files."""
-    write_table(path, compound_rows(seed), columns=(*COLUMNS, "common"), header=_HEADER)
+    write_table(path, compound_rows(seed), columns=(*TABLE_COLUMNS, "common"), header=_HEADER)

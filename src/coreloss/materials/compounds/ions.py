@@ -18,8 +18,7 @@ from coreloss.materials.compounds import prototypes as table
 Key = tuple[tuple[str, int], ...]  # reduced whole-number composition, sorted by symbol
 
 _UNLABELLED = ("H", "Li", "Th", "U")  # elements without a label that belong in the list
-SYMBOLS = (*_UNLABELLED, *ELEMENTS)
-NOBLE_GASES = tuple(table.NOBLE_GASES.split())
+COMPOUND_ELEMENTS = (*_UNLABELLED, *ELEMENTS)
 _NON_METALS = frozenset(
     ("H", "B", "C", "N", "O", "F", "P", "S", "Cl", "Se", "Br", "I", "As", "Te", "Si")
 )
@@ -72,7 +71,7 @@ def common_cations() -> tuple[Ion, ...]:
     for name, count in occurrence.items():
         symbol = name.rstrip("+-0123456789")
         charge = int(name[len(symbol) : -1] or 1) if name.endswith("+") else 0
-        if charge > 0 and count >= 20 and symbol in SYMBOLS:
+        if charge > 0 and count >= 20 and symbol in COMPOUND_ELEMENTS:
             counts[symbol, charge] = count
     for name in table.EXTRA_SPECIES.split():
         key = (name[:-1], int(name[-1]))
@@ -164,7 +163,7 @@ def simple_anions(text: str) -> tuple[Ion, ...]:
     parts = [word.split("-") for word in text.split()]
     return tuple(
         Ion(
-            tuple(parse_atoms(f)) if len(f) > 1 and f not in SYMBOLS else ((f, 1),),
+            tuple(parse_atoms(f)) if len(f) > 1 and f not in COMPOUND_ELEMENTS else ((f, 1),),
             -int(q),
             weights.get(f, 1),
         )

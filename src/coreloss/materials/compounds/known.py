@@ -13,8 +13,7 @@ import numpy as np
 from coreloss.edges import ELEMENTS
 from coreloss.materials.compounds import prototypes as table
 from coreloss.materials.compounds.ions import (
-    NOBLE_GASES,
-    SYMBOLS,
+    COMPOUND_ELEMENTS,
     Key,
     guess_charges,
     parse_atoms,
@@ -22,7 +21,7 @@ from coreloss.materials.compounds.ions import (
 )
 
 MOST_ATOMS = 200  # per reduced formula; longer ones are measured phase boundaries, not compounds
-_REPLACEABLE = tuple(symbol for symbol in SYMBOLS if symbol not in NOBLE_GASES)
+_REPLACEABLE = tuple(symbol for symbol in COMPOUND_ELEMENTS if symbol not in table.NOBLE_GASES)
 
 
 @cache
@@ -53,7 +52,7 @@ def common_compounds() -> frozenset[Key]:
 
 
 def _is_allowed(key: Key) -> bool:
-    return all(e in SYMBOLS for e, _ in key) and sum(n for _, n in key) <= MOST_ATOMS
+    return all(e in COMPOUND_ELEMENTS for e, _ in key) and sum(n for _, n in key) <= MOST_ATOMS
 
 
 def substituted(rng: np.random.Generator) -> Iterator[tuple[list, str]]:
@@ -65,7 +64,7 @@ def substituted(rng: np.random.Generator) -> Iterator[tuple[list, str]]:
     ]
     while True:
         key, charges = seeds[rng.integers(len(seeds))]
-        swap = {e: _substitute(rng, e, charges and charges[e]) for e, _ in key}
+        swap = {e: _substitute(rng, e, charges[e] if charges else None) for e, _ in key}
         if len(set(swap.values())) == len(key):
             yield (
                 [(swap[e], n) for e, n in key],

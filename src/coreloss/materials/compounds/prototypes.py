@@ -472,7 +472,7 @@ ALLOY_GROUPS = (
 )
 
 # Hosts of noble-gas bubbles and implants. Not compounds, but where a microscope meets these gases.
-NOBLE_GASES = "Ne Ar Kr Xe"
+NOBLE_GASES = ("Ne", "Ar", "Kr", "Xe")
 GAS_HOSTS = """
 Al Si Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge Zr Nb Mo Ag In Sn Ta W Pt Au Pb Mg Be C SiC SiO2 Al2O3 MgO
 ZrO2 TiN TiC GaN GaAs InP UO2 CeO2 Si3N4 BN SrTiO3 NiTi Fe7Cr2Ni1 Fe9Cr1 YBa2Cu3O7 ZrN MgAl2O4 ZnO

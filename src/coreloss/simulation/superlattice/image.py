@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -162,7 +163,7 @@ def sites(formula: str) -> dict[str, str]:
     {}
     """
     shares = composition(formula)
-    anion = max(shares, key=shares.get)
+    anion = max(shares, key=shares.__getitem__)
     found = {e: "X" if e == anion else "A" if e in _ON_A_SITES else "B" for e in shares}
     amount = [sum(shares[e] for e in shares if found[e] == site) for site in "ABX"]
     return found if np.allclose(amount, (0.2, 0.2, 0.6), atol=1e-6) else {}
@@ -182,7 +183,7 @@ def _amounts(s: Superlattice, seed: int) -> tuple[dict[tuple[str, str], np.ndarr
             if layer.formula == formula
         )
         for element, part in composition(formula).items():
-            pattern = patterns.get(sites(formula).get(element), 1.0)
+            pattern = patterns.get(sites(formula).get(element, ""), 1.0)
             amounts[element, formula] = (density * part * pattern * thickness_nm).ravel()
     return amounts, thickness_nm.ravel()
 
@@ -201,7 +202,7 @@ def _places(s: Superlattice) -> tuple[np.ndarray, np.ndarray]:
     x, interfaces = _x_nm(s), _interfaces_nm(s)
     layer = np.searchsorted(interfaces, x)
     distance = np.abs(x - interfaces[:, None]).min(0, initial=np.inf)
-    return tuple(np.tile(values, s.map_shape[0]) for values in (layer, distance))
+    return np.tile(layer, s.map_shape[0]), np.tile(distance, s.map_shape[0])
 
 
 def _x_nm(s: Superlattice) -> np.ndarray:
@@ -221,7 +222,7 @@ def _smooth_field(shape, sigma_pixels: float, seed: int, block: int) -> np.ndarr
 
 
 def _spectrum(s: Superlattice, energy_ev, counts, seed: int, kind: str) -> Spectrum:
-    metadata = {"exposure_ratio": s.exposure_ratio, "seed": seed, "simulated": True}
+    metadata: dict[str, Any] = {"exposure_ratio": s.exposure_ratio, "seed": seed, "simulated": True}
     metadata |= {name: getattr(s, name) for name in LIMITS}
     metadata["layers"] = [asdict(layer) for layer in s.layers]
     return Spectrum(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from coreloss.edges import ELEMENT_INDEX, edge_shells, inside_window
+from coreloss.edges import ELEMENT_INDEX, EdgeShell, edge_shells, inside_window
 from coreloss.materials.formula import composition
 from coreloss.physics.bank import BEAM_LIMITS
 from coreloss.spectra.reading import INSTRUMENT
@@ -39,7 +39,7 @@ def default_layers() -> tuple[Layer, ...]:
     return tuple(Layer(formula, 0.39 * n) for formula, n in stack)
 
 
-LIMITS = {
+LIMITS: dict[str, tuple[float, float]] = {
     "pixel_nm": (0.01, 50.0),
     "probe_fwhm_nm": (0.0, 50.0),
     "intermixing_nm": (0.0, 50.0),
@@ -143,7 +143,8 @@ class Superlattice:
         if not 50.0 <= lo < hi <= 3000.0 or hi - lo < 60.0:
             raise ValueError(f"window_ev = {self.window_ev}; allowed: 60 eV or more in 50..3000 eV")
         _check_range("|thickness_wedge| / 2 + 3 thickness_roughness", self._variation, (0.0, 0.9))
-        edge = {(s.element, s.shell): s for s in edge_shells()}.get(tuple(self.reference_edge))
+        known: dict[tuple[str, ...], EdgeShell] = {(s.element, s.shell): s for s in edge_shells()}
+        edge = known.get(tuple(self.reference_edge))
         if edge is None or edge.element not in self.elements:
             raise ValueError(
                 f"reference_edge = {self.reference_edge}; allowed: an edge of {self.elements}"
@@ -167,7 +168,7 @@ class Superlattice:
     def elements(self) -> tuple[str, ...]:
         """All elements of the stack, by atomic number."""
         found = {element for layer in self.layers for element in composition(layer.formula)}
-        return tuple(sorted(found, key=ELEMENT_INDEX.get))
+        return tuple(sorted(found, key=ELEMENT_INDEX.__getitem__))
 
     @property
     def formulas(self) -> tuple[str, ...]:

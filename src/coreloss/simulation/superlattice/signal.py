@@ -5,10 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
+from coreloss.beam import Beam
 from coreloss.edges import EdgeShell, edge_shells
 from coreloss.physics.bank import BANK_CHANNELS, bank_of
 from coreloss.physics.scattering import (
@@ -26,7 +28,7 @@ from coreloss.simulation.settings import SimulationSettings
 from coreloss.simulation.superlattice.settings import Superlattice
 
 NM2_PER_BARN = 1e-10
-CHUNK = 512
+PIXELS_TOGETHER = 512
 """Pixels that are computed together."""
 LOW_LOSS_EV = (-20.0, 180.0)
 """First and last channel of the low loss."""
@@ -93,14 +95,18 @@ def sources_of(
     ``reference_density`` : atoms/nm^3 of the element of the reference edge, mean over the map.
     """
     s = settings
-    beam = (s.beam_energy_kev, s.convergence_mrad, s.collection_mrad)
-    rows = bank_of("builtin").cross_sections(beam).double()
+    beam = Beam(
+        energy_kev=s.beam_energy_kev,
+        convergence_mrad=s.convergence_mrad,
+        collection_mrad=s.collection_mrad,
+    )
+    rows = bank_of("builtin").cross_sections(beam=beam).double()
     spectra = [
         near_edge_spectrum(e, rows, s, shift_ev=shifts_ev[e], seed=seed, formula=formula)
         for e, formula in pairs
     ]
     transforms = torch.fft.rfft(torch.stack(spectra), n=N_FFT)
-    names = [(edge.element, edge.shell) for edge in edge_shells()]
+    names: list[tuple[str, ...]] = [(edge.element, edge.shell) for edge in edge_shells()]
     number = names.index(tuple(s.reference_edge))
     onset_ev = edge_shells()[number].onset_ev
     one = torch.ones(1, dtype=torch.float64)
@@ -167,8 +173,8 @@ def _structure(edges: Sequence[EdgeShell], shift_ev: float, seed: int, formula: 
     own = generator_for(seed, (zlib.crc32(formula.encode()) << 8) + label)
     onset_ev = torch.tensor([edge.onset_ev + shift_ev for edge in edges])
     tops = {(e, shell): top for e, shell, top in near_edge.RESONANCE_HEIGHTS}
-    largest = [tops.get((edge.element, edge.shell), 0.0) for edge in edges]
-    largest = torch.tensor(largest).clamp(max=LARGEST_RESONANCE)
+    tallest = [tops.get((edge.element, edge.shell), 0.0) for edge in edges]
+    largest = torch.tensor(tallest).clamp(max=LARGEST_RESONANCE)
     offset_ev, ratio, width_ev = (
         torch.tensor([[*values, 0.0, 0.0][:2] for values in column])
         for column in (
@@ -229,7 +235,7 @@ def _broadened(row: torch.Tensor, width_ev: float) -> torch.Tensor:
 
 def _zero_loss(fwhm_ev: float) -> torch.Tensor:
     """Transform of a Gaussian of area 1 around 0 eV, averaged over channels of 1 eV."""
-    like = {"dtype": torch.float64}
+    like: dict[str, Any] = {"dtype": torch.float64}
     peak = fine_structure_strips(
         torch.full((1, 1), float(_ZERO_LOSS_REACH), **like),
         torch.full((1, 1), fwhm_ev, **like),
@@ -283,8 +289,8 @@ def record(
     counts, low = np.empty((m, len(core_ev))), np.empty((m, len(low_ev)))
     expected = np.empty_like(counts) if keep_expected else None
     axes = (torch.from_numpy(core_ev), torch.from_numpy(low_ev))
-    for number, first in enumerate(range(0, m, CHUNK)):
-        rows = slice(first, first + CHUNK)
+    for number, first in enumerate(range(0, m, PIXELS_TOGETHER)):
+        rows = slice(first, first + PIXELS_TOGETHER)
         generator = generator_for(seed, _NOISE_BLOCK + number)
         part = _record_chunk(table[rows], sources, settings, *axes, generator=generator)
         counts[rows], low[rows] = part[0].numpy(), part[1].numpy()

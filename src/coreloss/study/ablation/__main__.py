@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from coreloss.datasets.measured import data_dir
-from coreloss.study.ablation.variants import NETWORK, reference_batch, run, variants
+from coreloss.study.ablation.variants import SMALL_NETWORK, reference_batch, run, variants
 from coreloss.study.results import Writer
 
 
@@ -36,7 +36,7 @@ def main() -> None:
     part, parts = map(int, args.part.split("/"))
     torch.set_num_threads(1)
     reference = reference_batch(2048)
-    common = {"spectra": args.spectra, "network": vars(NETWORK), "reference": len(reference)}
+    common = {"spectra": args.spectra, "network": vars(SMALL_NETWORK), "reference": len(reference)}
     result = Writer("ablation", args.out)
     jobs = [(name, seed) for seed in args.seeds for name in args.only]
     for name, seed in jobs[part::parts]:

@@ -25,7 +25,7 @@ from coreloss.simulation.simulator import Simulator
 from coreloss.training.loop import TrainConfig, train
 
 MEASURED_QUALITY = "AB"
-NETWORK = EdgeNetConfig(channels=16, blocks=1, dim=32, layers=1)
+SMALL_NETWORK = EdgeNetConfig(channels=16, blocks=1, dim=32, layers=1)
 """A small network that learns fast: the comparison is of simulators, not of networks."""
 
 
@@ -57,7 +57,7 @@ def run(
     average precision and mean cross-entropy, which need no threshold. Those on ``reference`` end
     in ``_simulated``.
     """
-    config = TrainConfig(spectra=spectra, seed=seed, settings=settings, model=NETWORK)
+    config = TrainConfig(spectra=spectra, seed=seed, settings=settings, model=SMALL_NETWORK)
     model = load_model(str(train(config, out_dir=out_dir)))
     labels = reference.present.numpy(), observed_probability(model, inputs_of(reference))
     counted = reference.counted.numpy()
@@ -95,19 +95,17 @@ def runs_of(stored: Mapping[str, Any]) -> dict[str, list[dict[str, float]]]:
     return {name: runs[name] for name in variants() if name in runs}
 
 
-def differences(
-    runs: Mapping[str, Sequence[Mapping[str, float]]], *, reference: str = "default"
-) -> list[dict]:
+def differences(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[dict]:
     """Rows of the ablation table: mean over the seeds, and what leaving the ingredient out costs.
 
-    ``runs`` has the scores of each seed by name of the variant; ``cost`` is reference minus variant
+    ``runs`` has the scores of each seed by name of the variant; ``cost`` is default minus variant
     with the standard error of the difference of the two means in ``cost_error`` (NaN for one seed).
     """
     rows = []
     for name, scored in runs.items():
         row: dict = {"variant": name, "seeds": len(scored)}
         for key in scored[0]:
-            own, base = (np.array([one[key] for one in runs[k]]) for k in (name, reference))
+            own, base = (np.array([one[key] for one in runs[k]]) for k in (name, "default"))
             error = np.sqrt(
                 sum(x.var(ddof=1) / len(x) if len(x) > 1 else np.nan for x in (own, base))
             )

@@ -10,15 +10,16 @@ import csv
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from scipy import constants
 
 from coreloss.atoms import photoabsorption
 from coreloss.atoms.dirac_atom import HARTREE_EV
+from coreloss.beam import Beam
 from coreloss.edges import EdgeShell, Subshell, edge_shells, subshells, xraydb_onsets_ev
 from coreloss.physics.cross_section import dsigma_de, integrated_cross_section
 from coreloss.physics.gos_table import BUILTIN_GOSH, GosTable, read_gosh
@@ -83,8 +84,7 @@ class PartialCrossSection:
     """
 
     name: str
-    beam_energy_kev: float
-    collection_mrad: float
+    beam: Beam
     window_ev: float
     ours: float
     same_model: float
@@ -94,12 +94,12 @@ class PartialCrossSection:
     @property
     def cells(self) -> tuple[str, ...]:
         """Name, beam energy, angle, window and the three cross-sections as text."""
-        settings = (self.beam_energy_kev, self.collection_mrad, self.window_ev)
+        settings = (self.beam.energy_kev, self.beam.collection_mrad, self.window_ev)
         values = (self.ours, self.same_model, self.egerton)
         return (
             self.name,
             *(f"{x:g}" for x in settings),
-            *(f"{x:.5g}" if x else "-" for x in values),
+            *(f"{x:.5g}" if x else "–" for x in values),
         )
 
 
@@ -110,36 +110,42 @@ def partial_cross_sections(path: str | Path) -> list[PartialCrossSection]:
     found = []
     for row in csv.DictReader(lines):
         edge = shells[row["element"], row["shell"]]
-        settings = {k: float(row[k]) for k in ("beam_energy_kev", "collection_mrad", "window_ev")}
+        beam = Beam(
+            energy_kev=float(row["beam_energy_kev"]), collection_mrad=float(row["collection_mrad"])
+        )
+        window_ev = float(row["window_ev"])
         ours = integrated_cross_section(
             read_gosh()[edge.element, edge.shell],
-            convergence_mrad=0.0,
+            beam=beam,
+            window_ev=window_ev,
             offsets_ev=edge.offsets_ev,
             ratios=edge.ratios,
-            **settings,
         )
-        numbers = (
-            float(row[k]) if row[k] else None for k in ("calculated", "egerton", "tolerance")
-        )
+        same_model = float(row["calculated"])
+        egerton, tolerance = (float(row[k]) if row[k] else None for k in ("egerton", "tolerance"))
         name = f"{edge.element} {edge.shell}"
-        found.append(PartialCrossSection(name, *settings.values(), float(ours), *numbers))
+        numbers = (float(ours), same_model, egerton, tolerance)
+        found.append(PartialCrossSection(name, beam, window_ev, *numbers))
     return found
 
 
-def exspy_cross_sections(
-    name: str, *, beam_energy_kev: float, collection_mrad: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def exspy_cross_sections(name: str, *, beam: Beam) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Energies above the onset [eV], and dsigma/dE [barn/eV] of one subshell here and in eXSpy.
 
-    ``name`` is eXSpy's, such as 'Ti_L3'. eXSpy reads the shipped file; both take eXSpy's onset and
-    parallel illumination, at the energies of the table.
+    ``name`` is eXSpy's, such as 'Ti_L3'. eXSpy reads the shipped file; both take eXSpy's onset, at
+    the energies of the table. The beam is a parallel one: eXSpy approximates a convergent one.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations between hyperspy and its extensions
         from exspy.components import EELSCLEdge
 
         component = EELSCLEdge(name, gos_file_path=str(BUILTIN_GOSH))
-        component.set_microscope_parameters(beam_energy_kev, 0, collection_mrad, energy_scale=1)
+        component.set_microscope_parameters(
+            E0=beam.energy_kev,
+            alpha=beam.convergence_mrad,
+            beta=beam.collection_mrad,
+            energy_scale=1,
+        )
         element, subshell = name.split("_")
         edge = next(e for e in edge_shells() if e.element == element and subshell in e.subshells)
         table = read_gosh()[element, edge.shell]
@@ -149,14 +155,12 @@ def exspy_cross_sections(
     ours = dsigma_de(
         replace(table, onset_ev=onset_ev - first_ev),
         onset_ev + excess_ev,
-        beam_energy_kev=beam_energy_kev,
-        convergence_mrad=0.0,
-        collection_mrad=collection_mrad,
+        beam=beam,
     )
     return excess_ev, edge.ratios[edge.subshells.index(subshell)] * ours.numpy(), theirs
 
 
-def photoabsorption_of_sources(element: str, energy_ev: Sequence[float]) -> dict[str, np.ndarray]:
+def photoabsorption_of_sources(element: str, energy_ev: npt.ArrayLike) -> dict[str, np.ndarray]:
     """df/dE [1/eV] (n,) of all shells for q -> 0: calculated here, and in three tabulations.
 
     A cross-section per atom is 2 pi^2 r_e hbar c df/dE, with the classical electron radius r_e.
@@ -188,7 +192,7 @@ def photoabsorption_ratios(
 
 
 def orbital_energies(atom: Atom) -> list[tuple[str, float, float, float | str, float | str]]:
-    """(subshell, electrons, orbital energy, onset in the table, in XrayDB) [eV]; '-' is none."""
+    """(subshell, electrons, orbital energy, onset in the table, in XrayDB) [eV]; '–' is none."""
     own = {row.subshell: row.onset_ev for row in subshells() if row.element == atom.symbol}
     other = xraydb_onsets_ev()
     found = []
@@ -196,7 +200,7 @@ def orbital_energies(atom: Atom) -> list[tuple[str, float, float, float | str, f
         number = 2 * orbital.l + (orbital.kappa < 0)
         name = "K" if orbital.n == 1 else f"{'KLMNOP'[orbital.n - 1]}{number}"
         energy_ev = round(-orbital.energy * HARTREE_EV, 1)
-        known = (own.get(name, "-"), other.get((atom.symbol, name), "-"))
+        known = (own.get(name, "–"), other.get((atom.symbol, name), "–"))
         found.append((name, round(orbital.occupation, 1), energy_ev, *known))
     return found
 
@@ -210,31 +214,17 @@ def largest_change(tables: Iterable[GosTable]) -> float:
     return float(max(changes))
 
 
-def measured_over_calculated(table: GosTable, *, window_ev: float = 50.0) -> float:
+def measured_over_calculated(table: GosTable) -> float:
     """Optical strength of the measured variant over that of the calculation.
 
-    From 15 eV before the tabulated onset (giant resonances may begin there) to ``window_ev`` past
-    it. ValueError when the table has no measured variant.
+    From 15 eV before the tabulated onset (giant resonances may begin there) to 50 eV past it.
+    ValueError when the table has no measured variant.
     """
     if table.measured is None:
         raise ValueError(f"{table.element} {table.shell} has no measured variant to compare")
-    at_ev = np.arange(table.onset_ev - 15, table.onset_ev + window_ev, 0.05)
+    at_ev = np.arange(table.onset_ev - 15, table.onset_ev + 50, 0.05)
     calculated, measured = (
         np.interp(at_ev - t.onset_ev, t.free_energy_ev, t.gos_per_ev[0], left=0).sum()
         for t in (table, table.measured)
     )
     return float(measured / calculated)
-
-
-def html_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table for notebooks and the book, in HTML.
-
-    >>> html_table(("edge", "eV"), [("C K", 284.0)]).partition("</tr>")[2]
-    '<tr><td>C K</td><td>284.0</td></tr></table>'
-    """
-    lines = [("th", header), *(("td", row) for row in rows)]
-    text = "".join(
-        "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in line) + "</tr>"
-        for tag, line in lines
-    )
-    return f'<table class="table" style="width: auto">{text}</table>'

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from coreloss.edges import ATOMIC_NUMBER, edge_shells
 from coreloss.figures.spectrum import (
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
 SHELL_COLOURS = {"K": BLUE, "L23": ORANGE, "M45": GREEN, "N45": RED}
 FREE_ELECTRON_EV = 3.80998  # hbar^2 / 2m in eV Angstrom^2
 ATOM_RADII_BOHR = (3e-3, 12.0)
+NAMED_EVERY = 5
+"""Edges of a shell of which one is named in the edge map."""
+SURFACE_TO_EV = 2500.0
 _MARKERS = ("o", "s", "^", "D", "v")
 
 
-def plot_edge_map(ax, *, text_every: int = 5):
+def plot_edge_map(ax):
     """Onset over atomic number: the identifying sets in colour, nuisance shells in grey."""
     nuisance = [edge for edge in edge_shells() if edge.role == "nuisance"]
     ax.plot(*_positions(nuisance), "_", color="#b0b0b0", ms=5, label="other shells")
@@ -41,7 +45,7 @@ def plot_edge_map(ax, *, text_every: int = 5):
         sets = [e for e in edge_shells() if e.role == "identifying" and e.shell == shell]
         name = f"{shell}: {sets[0].element} to {sets[-1].element}"
         ax.plot(*_positions(sets), "o", color=colour, ms=4, label=name)
-        for edge in sets[::text_every]:
+        for edge in sets[::NAMED_EVERY]:
             ax.annotate(
                 edge.element,
                 (ATOMIC_NUMBER[edge.element], edge.onset_ev),
@@ -83,13 +87,13 @@ def plot_atom(atom: Atom, ax):
     return ax
 
 
-def plot_bethe_surface(table: GosTable, ax, *, free_energy_ev: float = 2500.0):
+def plot_bethe_surface(table: GosTable, ax):
     """GOS of one shell over the energy of the ejected electron and the momentum transfer.
 
     The dashed line is the Bethe ridge, where a free electron at rest would take up the energy loss:
     E = hbar^2 q^2 / 2m.
     """
-    free, q = np.linspace(1, free_energy_ev, 300), table.q_per_angstrom
+    free, q = np.linspace(1, SURFACE_TO_EV, 300), table.q_per_angstrom
     rows = (q > 0.3) & (q < 60)
     gos = [np.interp(free, table.free_energy_ev, row) for row in table.gos_per_ev[rows]]
     plot_surface(
@@ -166,7 +170,7 @@ def plot_agreement(
 
 
 def plot_differences(
-    x, y, names: Sequence[str], ax, *, marked: Sequence[bool], x_label: str, y_label: str
+    x, y, names: Sequence[str], ax, *, marked: npt.ArrayLike, x_label: str, y_label: str
 ):
     """Differences over a quantity: all as grey points, the marked ones in red; names once each."""
     x, y, marked = np.asarray(x, float), np.asarray(y, float), np.asarray(marked, bool)

@@ -3,7 +3,7 @@
     python -m coreloss.study.comparison train RUNS [--minutes 30] [--part 0/2] [--only NAME]
     python -m coreloss.study.comparison score RUNS
 
-`train` goes through the list of `benchmark_networks.runs`; the same command goes on where it was.
+`train` goes through the list of `scores.runs`; the same command goes on where it was.
 Several processes share the work, each with its part. `--full` trains the networks of published size
 on as many spectra as the paper, for a GPU; `--slot 9` stops after nine minutes, to be continued.
 `score` scores what is finished, the shipped network, the ensembles and some snapshots, to
@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ from coreloss.study.results import Writer
 from coreloss.training.log import read_log
 from coreloss.training.loop import LOG, train
 
-PARTS = ("simulated", "measured")
+SNAPSHOT_SETS = ("simulated", "measured")
 
 
 def main() -> None:
@@ -103,7 +103,9 @@ def score_all(args: argparse.Namespace) -> None:
         model = replace(load_model(sources[name].model), name=name)
         return networks.decided(model, sets.validation)
 
-    rows, snapshots, curves = {}, [], {}
+    rows: dict[str, dict[str, Any]] = {}
+    curves: dict[str, dict[str, Any]] = {}
+    snapshots: list[dict[str, Any]] = []
 
     def write() -> None:
         result.write(
@@ -132,21 +134,21 @@ def score_all(args: argparse.Namespace) -> None:
     write()
 
 
-class Source(NamedTuple):
-    """Where a network is: what `identify.load_model` takes, and the files beside it."""
+class NetworkFiles(NamedTuple):
+    """Where a network is: what `trained_model.load_model` takes, and the files beside it."""
 
     model: str
     card: Path
     log: Path
 
 
-def _sources(folder: Path) -> dict[str, Source]:
+def _sources(folder: Path) -> dict[str, NetworkFiles]:
     """Finished runs by name, and the shipped network."""
     cards = sorted(folder.glob("*/card.json"))
-    found = {c.parent.name: Source(str(c.parent), c, c.parent / LOG) for c in cards}
+    found = {c.parent.name: NetworkFiles(str(c.parent), c, c.parent / LOG) for c in cards}
     weights = Path(str(resources.files("coreloss") / "weights"))
     files = (weights / f"{DEFAULT_MODEL}{ending}" for ending in (".json", ".csv"))
-    return found | {DEFAULT_MODEL: Source(DEFAULT_MODEL, *files)}
+    return found | {DEFAULT_MODEL: NetworkFiles(DEFAULT_MODEL, *files)}
 
 
 def _row(model, sets, single) -> dict:
@@ -161,7 +163,7 @@ def _row(model, sets, single) -> dict:
     return row
 
 
-def _training(source: Source) -> dict:
+def _training(source: NetworkFiles) -> dict:
     """What the card and the log say about the training of a network, all of its stages."""
     card, last = json.loads(source.card.read_text()), read_log(source.log)[-1]
     training = card["training"]
@@ -186,12 +188,12 @@ def _snapshot(model, path: Path, sets) -> dict:
     early = networks.decided(replace(model, network=network.eval()), sets.validation)
     found = networks.score(early, sets)
     keep = ("f1", "exact_match_ratio", "average_precision")
-    scores = {k: {n: v[n] for n in keep} for k, v in found.items() if k.startswith(PARTS)}
+    scores = {k: {n: v[n] for n in keep} for k, v in found.items() if k.startswith(SNAPSHOT_SETS)}
     return {"model": model.name, "spectra": _spectra_of(path)} | scores
 
 
 def _snapshots(folder: Path) -> list[Path]:
-    """Those that are scored, see `benchmark_networks.SCORED`."""
+    """Those that are scored, see `scores.SCORED`."""
     kept = sorted(folder.glob("snapshot-*.safetensors"), key=_spectra_of)
     return [path for path in kept if _spectra_of(path) in networks.SCORED]
 

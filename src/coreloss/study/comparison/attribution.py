@@ -19,6 +19,7 @@ from coreloss.axis import N_CHANNELS
 from coreloss.edges import ELEMENT_INDEX, MARGIN_BEFORE_EV, identifying_sets, inside_window
 
 STEPS = 32
+NEAR_EV = (-10.0, 50.0)
 _ENDS = int(MARGIN_BEFORE_EV) - 2  # channels: edges keep this far from the start of a window
 _CROWDING = 3  # steps lie at u^3: logits rise where an edge begins to leave the noise
 _MEDIAN_OF_NORMAL = 0.6745  # of its magnitude, in standard deviations
@@ -49,26 +50,26 @@ class NearOnset(NamedTuple):
 
 
 def attribution(
-    network: torch.nn.Module, spectrum, mask, element: str, *, steps: int = STEPS, baseline=None
+    network: torch.nn.Module, spectrum, mask, element: str, *, steps: int = STEPS
 ) -> np.ndarray:
     """Integrated gradients of the logit of ``element`` over energy, (3072,); 0 outside the mask.
+
+    The baseline is `edgeless`, the spectrum without any edge.
 
     Parameters
     ----------
     network
         Logits (batch, 80) from spectra (batch, 3072) and masks.
     spectrum, mask
-        (3072,) each, as in `spectra.NetworkInput`.
+        (3072,) each, as in `network_input.NetworkInput`.
     steps
         Gradients on the way from the baseline, denser there.
-    baseline
-        (3072,); None for `edgeless`, the spectrum without any edge.
     """
     x, mask = _one_spectrum(spectrum, mask)
     label = _label(element)
     if steps < 1:
         raise ValueError(f"steps is {steps}; give at least 1")
-    start = edgeless(x, mask) if baseline is None else _one_spectrum(baseline, mask)[0]
+    start = edgeless(x, mask)
     along, weights = _nodes(steps)
     path = start + along.to(x)[:, None] * (x - start)
     path.requires_grad_(True)
@@ -81,11 +82,11 @@ def attribution(
 
 
 def completeness(
-    network: torch.nn.Module, spectrum, mask, element: str, attribution, *, baseline=None
+    network: torch.nn.Module, spectrum, mask, element: str, attribution
 ) -> Completeness:
     """Whether an attribution accounts for the logit; the other arguments are those that made it."""
     x, mask = _one_spectrum(spectrum, mask)
-    start = edgeless(x, mask) if baseline is None else _one_spectrum(baseline, mask)[0]
+    start = edgeless(x, mask)
     with torch.inference_mode():
         before, after = network(torch.stack([start, x]), mask.expand(2, -1))[:, _label(element)]
     return Completeness(float(np.sum(attribution)), float(after.double() - before.double()))
@@ -113,10 +114,8 @@ def edgeless(spectrum, mask, *, seed: int = 0) -> torch.Tensor:
     return result.to(x)
 
 
-def share_near_onset(
-    attribution, mask, *, onset_ev, before_ev: float = 10.0, after_ev: float = 50.0
-) -> NearOnset:
-    """Share of the absolute attribution from ``before_ev`` below to ``after_ev`` above onsets.
+def share_near_onset(attribution, mask, *, onset_ev) -> NearOnset:
+    """Share of the absolute attribution from 10 eV below to 50 eV above onsets.
 
     ``onset_ev`` is one energy or several, see `onsets_inside`; ``uniform`` is what an attribution
     of equal size in all measured channels would have there.
@@ -127,11 +126,9 @@ def share_near_onset(
             f"attribution has shape {signed.shape} and mask {mask.shape}; "
             f"needed ({N_CHANNELS},) each"
         )
-    if before_ev < 0 or after_ev < 0:
-        raise ValueError(f"before_ev = {before_ev:g}, after_ev = {after_ev:g}; allowed: 0 or more")
     energy = np.arange(N_CHANNELS)[:, None]
     onset = np.atleast_1d(np.asarray(onset_ev, float))
-    near = ((energy >= onset - before_ev) & (energy <= onset + after_ev)).any(1) & mask
+    near = ((energy >= onset + NEAR_EV[0]) & (energy <= onset + NEAR_EV[1])).any(1) & mask
     share, net = (
         float(part[near].sum() / total) if (total := part[mask].sum()) else 0.0
         for part in (np.abs(signed), signed)

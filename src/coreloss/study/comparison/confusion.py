@@ -16,8 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from coreloss.datasets.evaluation import observed_probability
-from coreloss.datasets.published_file import PARTS
-from coreloss.datasets.published_set import bare_source, block_size, stream_seed
+from coreloss.datasets.published_streams import PARTS, bare_source, block_size, stream_seed
 from coreloss.edges import ELEMENTS, EdgeShell, edge_shells, identifying_sets
 from coreloss.identification.trained_model import Model
 from coreloss.scoring.metrics import as_array, checked_labels, checked_threshold, confusion_rates
@@ -43,12 +42,6 @@ class Confusion:
     shares: np.ndarray
     observable: np.ndarray
     n: np.ndarray
-
-    @property
-    def rates_if_observable(self) -> np.ndarray:
-        """Share among the spectra of i in which j could be seen, NaN where it never could."""
-        seen = np.where(self.observable > 0, self.observable, np.nan)
-        return self.rates / seen
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ def single_element_batch(
     """``n_per_element`` simulated spectra of each of the 80 elements alone, in that order.
 
     Each window holds an identifying edge of its element. With ``SimulationSettings.paper()`` these
-    are the spectra of the CONFMAT files of `datasets_published` with as many spectra per file.
+    are the spectra of the CONFMAT files of `published_set` with as many spectra per file.
     """
     if n_per_element < 1:
         raise ValueError(f"n_per_element is {n_per_element} spectra; give at least 1")
@@ -117,7 +110,7 @@ def confusion_shares(present, probability, *, threshold: float) -> np.ndarray:
     """Confusion matrix with rows that add up to 1, (n_elements, n_elements + 1).
 
     A spectrum with k predictions adds 1/k to each of their columns, one with none adds 1 to the
-    last column. ``present`` as for `evaluate.confusion_rates`.
+    last column. ``present`` as for `metrics.confusion_rates`.
 
     >>> confusion_shares([[1, 0], [1, 0]], [[0.9, 0.8], [0.1, 0.1]], threshold=0.5)[0].tolist()
     [0.25, 0.25, 0.5]
@@ -164,11 +157,7 @@ def confused_pairs(rates, n: int = 10, *, nuisance: bool = False) -> tuple[Confu
 
 
 def scores_by_distance(
-    rates,
-    *,
-    observable=None,
-    nuisance: bool = False,
-    distance_edges_ev: tuple[float, ...] = DISTANCE_EDGES_EV,
+    rates, *, observable=None, nuisance: bool = False
 ) -> tuple[DistanceBin, ...]:
     """Mean rate of confusion in bins of onset distance, over pairs of different elements.
 
@@ -180,7 +169,7 @@ def scores_by_distance(
     weight = np.ones_like(rates) if observable is None else _square(observable)
     pairs = ~np.eye(len(ELEMENTS), dtype=bool) & np.isfinite(rates) & (weight > 0)
     bins = []
-    for low, high in pairwise(distance_edges_ev):
+    for low, high in pairwise(DISTANCE_EDGES_EV):
         inside = pairs & (distance >= low) & (distance < high)
         mean = rates[inside].sum() / weight[inside].sum() if inside.any() else np.nan
         bins.append(DistanceBin(low, high, int(inside.sum()), float(mean)))

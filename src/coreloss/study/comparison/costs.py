@@ -23,7 +23,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Layer:
+class NetworkLayer:
     """Output of a layer: `channels` at each of `length` places; 1 place for a dense layer."""
 
     kind: str
@@ -49,12 +49,14 @@ def cost_of(network: nn.Module, spectrum: torch.Tensor, mask: torch.Tensor) -> C
     return Cost(parameters, counter.get_total_flops() / n / 1e9, cpu_s / n)
 
 
-def layers_of(network: nn.Module, spectrum: torch.Tensor, mask: torch.Tensor) -> tuple[Layer, ...]:
+def layers_of(
+    network: nn.Module, spectrum: torch.Tensor, mask: torch.Tensor
+) -> tuple[NetworkLayer, ...]:
     """Convolutions, dense and recurrent layers in the order in which a spectrum passes them.
 
     Dense layers on many tokens have the number of tokens as length.
     """
-    found: list[Layer] = []
+    found: list[NetworkLayer] = []
 
     def note(module, _inputs, output) -> None:
         value = output[0] if isinstance(output, tuple) else output
@@ -63,7 +65,7 @@ def layers_of(network: nn.Module, spectrum: torch.Tensor, mask: torch.Tensor) ->
             channels, length = value.shape[-2:]
         else:
             channels, length = value.shape[-1], value.numel() // value.shape[-1] // len(spectrum)
-        found.append(Layer(kind, channels, length))
+        found.append(NetworkLayer(kind, channels, length))
 
     watched = [m for m in network.modules() if isinstance(m, tuple(LAYERS))]
     handles = [module.register_forward_hook(note) for module in watched]

@@ -1,6 +1,6 @@
 """Figures that compare networks: what they confuse, how sure they are, how well they score, why.
 
-Reliability diagrams are drawn by `plot_tables.plot_reliability`.
+Reliability diagrams are drawn by `figures.tables.plot_reliability`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
-from coreloss.figures.spectrum import BLACK, BLUE, COLOURS, GREY, ORANGE, RED
+from coreloss.figures.spectrum import BLACK, BLUE, COLOURS, GREY, MARKERS, ORANGE, RED
 from coreloss.scoring.metrics import Scores
 from coreloss.study.comparison.confusion import (
     confused_pairs,
     onset_distance_ev,
     scores_by_distance,
 )
-from coreloss.study.comparison.costs import Layer
+from coreloss.study.comparison.costs import NetworkLayer
 
-MARKERS = "os^Dv<>P"
 ATTRIBUTION_BINS = 150
+PAIRS_NAMED = 8
 _BAND = 0.1  # of the height of the Axes
 
 
-def plot_confusion_matrix(rates, ax, *, value_label: str = "Share of spectra"):
+def plot_confusion_matrix(rates, ax):
     """True elements (rows) over predicted ones, (80, 80) or with a last column for none.
 
     Square-root colours: 1 in 100 can be seen, and nothing is white. Needs some 8 by 8 inches.
@@ -49,20 +49,18 @@ def plot_confusion_matrix(rates, ax, *, value_label: str = "Share of spectra"):
         ax.axhline(place + 0.5, color=GREY, lw=0.3)
     ax.set_xlabel("Predicted")
     ax.set_ylabel("Present")
-    bar = ax.figure.colorbar(image, ax=ax, shrink=0.6, aspect=35, label=value_label)
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.6, aspect=35, label="Share of spectra")
     bar.set_ticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
     bar.ax.set_yticklabels(["0", "0.01", "0.05", "0.1", "0.25", "0.5", "1"])
     return ax
 
 
-def plot_confusion_against_distance(
-    rates, ax, *, observable=None, nuisance: bool = False, n_named: int = 8
-):
+def plot_confusion_against_distance(rates, ax, *, observable=None, nuisance: bool = False):
     """Rates of pairs of different elements over the distance of their edges, and binned means.
 
-    Arguments as for `benchmark_confusion.scores_by_distance`. Pairs that never occurred count in
-    the means only, and ranges without any confusion are left out. The ``n_named`` pairs with the
-    highest rates are named, "true as predicted", where there is room.
+    Arguments as for `confusion.scores_by_distance`. Pairs that never occurred count in
+    the means only, and ranges without any confusion are left out. The pairs with the highest
+    rates are named, "true as predicted", where there is room.
     """
     rates = np.asarray(rates, float)[:, : len(ELEMENTS)]
     distance = onset_distance_ev(nuisance=nuisance)
@@ -71,8 +69,8 @@ def plot_confusion_against_distance(
         shown = rates / np.where(np.asarray(observable) > 0, observable, np.nan)
     pairs = ~np.eye(len(ELEMENTS), dtype=bool) & (shown > 0)
     ax.plot(distance[pairs], shown[pairs], "o", color=GREY, ms=3, alpha=0.5, mew=0, label="pairs")
-    bins = scores_by_distance(rates, observable=observable, nuisance=nuisance)
-    bins = [one for one in bins if one.rate > 0]
+    every = scores_by_distance(rates, observable=observable, nuisance=nuisance)
+    bins = [one for one in every if one.rate > 0]
     for i, one in enumerate(bins):
         label = "mean of all pairs in the range" if i == 0 else None
         ax.plot([one.low_ev, one.high_ev], [one.rate] * 2, color=BLUE, lw=2.5, label=label)
@@ -81,7 +79,7 @@ def plot_confusion_against_distance(
     ax.set_yscale("log")
     lowest = min((one.rate for one in bins), default=1e-3)
     ax.set(xlim=(-0.1, 3100), ylim=(lowest / 3, 2.0))
-    named = confused_pairs(rates, n_named, nuisance=nuisance)
+    named = confused_pairs(rates, PAIRS_NAMED, nuisance=nuisance)
     places = [(pair.distance_ev, shown[_indices(pair)]) for pair in named]
     _name_points(ax, places, [f"{pair.true} as {pair.predicted}" for pair in named])
     ax.set_xlabel("Distance of the closest edges (eV)")
@@ -96,7 +94,7 @@ def _indices(pair) -> tuple[int, int]:
 
 def _name_points(ax, places, names: Sequence[str]) -> None:
     """Names right of points; one that would run into an earlier name is left out."""
-    taken = []
+    taken: list[tuple[float, float]] = []
     for place, name in zip(places, names, strict=True):
         x, y = ax.transData.transform(place) * 72 / ax.figure.dpi
         if all(abs(x - other[0]) > 48 or abs(y - other[1]) > 9 for other in taken):
@@ -128,9 +126,7 @@ def plot_training_curves(
     return ax
 
 
-def plot_scores(
-    rows: Sequence[Mapping[str, Any]], ax, *, column: str = "f1", x_label: str | None = None
-):
+def plot_scores(rows: Sequence[Mapping[str, Any]], ax, *, column: str = "f1"):
     """Score of each network (``model``) with its interval (``intervals``), the first on top."""
     for i, row in enumerate(rows):
         low, high = row["intervals"].get(column, (row[column], row[column]))
@@ -140,18 +136,12 @@ def plot_scores(
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.grid(axis="x", color="#e8e8e8")
     ax.set_axisbelow(True)
-    ax.set_xlabel(x_label or column.replace("_", " "))
+    ax.set_xlabel(column.replace("_", " "))
     return ax
 
 
-def plot_snr(
-    bins_by_name: Mapping[str, Sequence[Scores]],
-    ax,
-    *,
-    column: str = "recall",
-    y_label: str | None = None,
-):
-    """A score in bins of the signal-to-noise ratio (`evaluate.scores_by_snr`) for some networks.
+def plot_snr(bins_by_name: Mapping[str, Sequence[Scores]], ax, *, column: str = "recall"):
+    """A score in bins of the signal-to-noise ratio (`metrics.scores_by_snr`) for some networks.
 
     Bins without any positive are gaps.
     """
@@ -166,7 +156,7 @@ def plot_snr(
     ax.set_xticks(range(len(names)), [r.replace("..", "–") for r in ranges])
     ax.set_ylim(-0.02, 1.02)
     ax.set_xlabel("Signal-to-noise ratio of the edge")
-    ax.set_ylabel(y_label or column.replace("_", " ").capitalize())
+    ax.set_ylabel(column.replace("_", " ").capitalize())
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
@@ -211,7 +201,7 @@ def plot_attribution(energy_ev, counts, attribution, onsets_ev: Mapping[str, flo
     return ax
 
 
-def plot_layers(layers: Sequence[Layer], ax, *, title: str = ""):
+def plot_layers(layers: Sequence[NetworkLayer], ax, *, title: str = ""):
     """Layers of a network from left to right: as tall as they are long, as wide as they are deep.
 
     Heights and widths are logarithmic; dense layers on one place are as tall as a single channel.

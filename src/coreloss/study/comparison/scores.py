@@ -124,18 +124,20 @@ def load_sets(*, n_test: int, n_validation: int, directory: str | Path | None, s
 
     No compound of the test is among those of training or validation.
     """
-    batches = [
+    validation, test = (
         Simulator.of_split(part, seed=seed).batch(0, n)
         for part, n in (("validation", n_validation), ("test", n_test))
-    ]
-    names = () if directory is None else MEASURED_SETS
-    measured = {name: measured_set(directory, name) for name in names}
-    return Sets(*batches, measured)
+    )
+    measured: dict[str, ExperimentalSet] = {}
+    if directory is not None:
+        measured = {name: measured_set(directory, name) for name in MEASURED_SETS}
+    return Sets(validation, test, measured)
 
 
 def decided(model: Model, validation: Batch) -> Model:
     """The model with thresholds and temperature from these validation spectra."""
-    return replace(model, **decisions(model.network, validation))
+    fixed: dict[str, Any] = decisions(model.network, validation)
+    return replace(model, **fixed)
 
 
 def ensemble(name: str, members: Sequence[Model], validation: Batch) -> Model:
@@ -230,8 +232,7 @@ def reliability_of(part: Mapping[str, Any]) -> Reliability:
     """Reliability diagram of one part of a stored row."""
     stored = part["reliability"]
     mean, share = (np.array(stored[k], float) for k in ("mean_probability", "observed_share"))
-    edges = np.linspace(0, 1, len(mean) + 1)
-    return Reliability(edges, mean, share, np.array(stored["count"]), part["ece"])
+    return Reliability(mean, share, np.array(stored["count"]), part["ece"])
 
 
 def _part(labels, counted, threshold: float, seed: int) -> dict[str, Any]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from coreloss.reports.markdown import table
 from coreloss.study.comparison.costs import Cost
-from coreloss.study.identification.tables import PUBLISHED
+from coreloss.study.identification.tables import PUBLISHED_SCORES
+from coreloss.study.results import Row
 
-PARTS = {
+SCORED_SETS = {
     "simulated": "simulated, all",
     "simulated_visible": "simulated, visible",
     "measured_A test": "measured, A, test half",
     "measured_A": "measured, A",
     "measured_AB": "measured, A and B",
 }
-Row = Mapping[str, Any]
 
 
 def cost_table(costs: Mapping[str, tuple[Cost, Cost]]) -> str:
@@ -26,15 +25,15 @@ def cost_table(costs: Mapping[str, tuple[Cost, Cost]]) -> str:
         cells = [f"{full.parameters / 1e6:.2f}", f"{full.gflop:.2f}", f"{1 / full.cpu_s:.0f}"]
         cells += [f"{small.parameters / 1e6:.2f}", f"{small.gflop:.3f}", f"{1 / small.cpu_s:.0f}"]
         body.append((name, *cells))
-    header = ("network", "M parameters", "GFLOP", "forward /s")
-    header += ("reduced: M parameters", "GFLOP", "forward /s")
+    header = ["network", "M parameters", "GFLOP", "forward /s"]
+    header += ["reduced: M parameters", "GFLOP", "forward /s"]
     return table(header, body)
 
 
 def networks_table(rows: Sequence[Row], part: str) -> str:
     """Scores of all networks on one set with 95 % intervals, above the published ones."""
-    header = ("network", "trained on", "minutes", "spectra seen")
-    header += ("F1", "precision", "recall", "EMR", "micro F1", "RMSE")
+    header = ["network", "trained on", "minutes", "spectra seen"]
+    header += ["F1", "precision", "recall", "EMR", "micro F1", "RMSE"]
     body = []
     for row in rows:
         scored = row[part]
@@ -45,7 +44,7 @@ def networks_table(rows: Sequence[Row], part: str) -> str:
         cells += [_with_interval(scored, "exact_match_ratio"), f"{scored['micro_f1']:.2f}"]
         body.append((row["model"], *seen, *cells, f"{scored['rmse']:.3f}"))
     if part.startswith("measured"):
-        for name, *values in PUBLISHED:
+        for name, *values in PUBLISHED_SCORES:
             numbers = ["–" if value is None else f"{value:.2f}" for value in values]
             about = ("their GPU", "–", "1,120,000")
             body.append((f"Annys et al., {name}, their spectra", *about, *numbers, "–", "–"))
@@ -72,8 +71,8 @@ def calibration_table(rows: Sequence[Row]) -> str:
     Measured probabilities of one half of the sources are also corrected by the temperature of the
     other half.
     """
-    header = ("network", "ECE simulated", "ECE measured", "with the other half's temperature")
-    header += ("temperature simulated", "temperature measured")
+    header = ["network", "ECE simulated", "ECE measured", "with the other half's temperature"]
+    header += ["temperature simulated", "temperature measured"]
     body = []
     for row in rows:
         measured = row.get("measured_AB", {})
@@ -85,11 +84,11 @@ def calibration_table(rows: Sequence[Row]) -> str:
 
 def decisions_table(row: Row) -> str:
     """How often the decisions present, undetermined and absent of one network are right."""
-    header = ("spectra", "wrong among present", "called absent", "undetermined")
-    header += ("open per spectrum", "F1", "EMR")
+    header = ["spectra", "wrong among present", "called absent", "undetermined"]
+    header += ["open per spectrum", "F1", "EMR"]
     body = [
         (
-            PARTS.get(name, name),
+            SCORED_SETS.get(name, name),
             *(f"{rates[key]:.1%}" for key in ("wrong_of_present", "missed", "undetermined")),
             f"{rates['open']:.1f}",
             *(f"{rates[key]:.3f}" for key in _BOTH),

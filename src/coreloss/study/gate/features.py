@@ -7,10 +7,10 @@ needs a positive level, less than `LEVEL_FLOOR` of the mean counts as `LEVEL_FLO
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from scipy.ndimage import maximum_filter1d
+
+from coreloss.spectra.network_input import MIN_CHANNELS
 
 FEATURES = {
     "slope": "exponent r of the power law through 12 levels, equal steps of ln E",
@@ -40,7 +40,6 @@ N_LEVELS = 12
 _BOX = 6  # eV: levels on both sides of a rise
 _MEAN_ROOT = 0.8222  # mean square root of the magnitude of a standard normal deviate
 _ROWS = 512  # spectra at a time: a few tens of MB
-_MIN_CHANNELS = 25
 
 
 def spectrum_features(spectrum, mask) -> dict[str, np.ndarray]:
@@ -69,9 +68,9 @@ def spectrum_features(spectrum, mask) -> dict[str, np.ndarray]:
     return found
 
 
-def stack_features(features: dict[str, np.ndarray], names: Iterable[str] = FEATURES) -> np.ndarray:
-    """The named features as columns, (B, k)."""
-    return np.stack([features[name] for name in names], 1)
+def stack_features(features: dict[str, np.ndarray]) -> np.ndarray:
+    """The features as columns, (B, k)."""
+    return np.stack([features[name] for name in FEATURES], 1)
 
 
 def _windows(spectrum, mask) -> tuple[np.ndarray, np.ndarray]:
@@ -82,10 +81,10 @@ def _windows(spectrum, mask) -> tuple[np.ndarray, np.ndarray]:
         )
     first, n = mask.argmax(1), mask.sum(1)
     last = mask.shape[1] - 1 - mask[:, ::-1].argmax(1)
-    broken = (n < _MIN_CHANNELS) | (last - first + 1 != n)
+    broken = (n < MIN_CHANNELS) | (last - first + 1 != n)
     if broken.any():
         raise ValueError(
-            f"{int(broken.sum())} masks are no unbroken window of {_MIN_CHANNELS} or more "
+            f"{int(broken.sum())} masks are no unbroken window of {MIN_CHANNELS} or more "
             "channels; crop the spectra first"
         )
     return first, n

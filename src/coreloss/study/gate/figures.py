@@ -14,7 +14,7 @@ LINES = ("-", "--", ":")
 def plot_comparison(comparison, ax=None):
     """A measured spectrum over its nearest simulated ones, small enough for a grid of them.
 
-    ``comparison`` is an `evaluate_realism.Comparison`. On a square-root scale counting noise has
+    ``comparison`` is an `gate.Comparison`. On a square-root scale counting noise has
     one height everywhere, and what is below zero can be seen.
     """
     ax = axes_or_new(ax)
@@ -51,7 +51,7 @@ def plot_comparisons(comparisons: Sequence, axes):
 def plot_places(files: Sequence, ax=None):
     """Where measured files lie in their pools, feature by feature, one mark per file.
 
-    ``files`` are `evaluate_realism.FileResult`; 0 is below, 1 above all simulated spectra.
+    ``files`` are `gate.FileResult`; 0 is below, 1 above all simulated spectra.
     """
     ax = axes_or_new(ax)
     names = list(dict.fromkeys(name for file in files for name in file.percentile))

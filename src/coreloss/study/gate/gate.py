@@ -1,8 +1,8 @@
 """The gate: could the simulator have made these measurements?
 
 Every measured file is laid beside a pool of simulated spectra of the same elements in the same
-window (`evaluate_realism_pools`). Their features (`evaluate_realism_features`) say where it lies in
-the pool, and p-values (`evaluate_realism_pvalues`) how unlikely that is. No network takes part.
+window (`pools`). Their features (`features`) say where it lies in
+the pool, and p-values (`p_values`) how unlikely that is. No network takes part.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class GroupResult:
     rejected : share of the files with p <= 0.05; 0.05 is expected
     distance : median over the files
     p : by Cauchy's rule over the files of a specimen, by Fisher's over the specimens
-    p_energy : by `evaluate_realism_pvalues.energy_test`, with the first file of every specimen
+    p_energy : by `p_values.energy_test`, with the first file of every specimen
 
     A few specimens of one laboratory prove little: a high p means that they do not disagree.
     """
@@ -183,10 +183,8 @@ def credit(record: ExperimentalRecord) -> str:
     return base + record.source
 
 
-def coverage(
-    simulated: dict[str, np.ndarray], measured: dict[str, np.ndarray], *, quantiles=QUANTILES
-) -> dict[str, float]:
-    """Share of the measured values (m,) between two quantiles of the simulated (n,), per feature.
+def coverage(simulated: dict[str, np.ndarray], measured: dict[str, np.ndarray]) -> dict[str, float]:
+    """Share of the measured values (m,) between the `QUANTILES` of the simulated (n,), per feature.
 
     Both from spectra in the same window. Values that are undefined do not count; a feature without
     any is left out.
@@ -194,7 +192,7 @@ def coverage(
     >>> coverage({"slope": np.arange(101.0)}, {"slope": np.array([50.0, 99.0])})
     {'slope': 0.5}
     """
-    low, high = quantiles
+    low, high = QUANTILES
     places = {name: percentiles(simulated[name], measured[name]) for name in measured}
     places = {name: place[np.isfinite(place)] for name, place in places.items()}
     return {
@@ -217,9 +215,9 @@ def shape_distance(measured: np.ndarray, simulated: np.ndarray) -> np.ndarray:
     return ratio.std(1)
 
 
-def smooth(spectra: np.ndarray, width: int = 3) -> np.ndarray:
-    """Means over neighbouring channels, (m, n) -> (m, n - width + 1): noise counts less."""
-    return np.lib.stride_tricks.sliding_window_view(spectra, width, axis=1).mean(-1)
+def smooth(spectra: np.ndarray) -> np.ndarray:
+    """Means over three neighbouring channels, (m, n) -> (m, n - 2): noise counts less."""
+    return np.lib.stride_tricks.sliding_window_view(spectra, 3, axis=1).mean(-1)
 
 
 @dataclass(frozen=True, eq=False)

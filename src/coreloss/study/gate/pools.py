@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,13 +62,11 @@ class MeasuredFile:
         return self.inputs.mask[0].numpy()
 
 
-def read_measured(
-    directory: str | Path, *, quality: str = "ABC", n_single: int = N_SINGLE
-) -> tuple[MeasuredFile, ...]:
-    """Every core-loss file of these qualities, with at most ``n_single`` spectra of each scan."""
-    wanted = [r for r in read_manifest(directory) if r.quality in quality and r.kind != "low_loss"]
+def read_measured(directory: str | Path, *, n_single: int = N_SINGLE) -> tuple[MeasuredFile, ...]:
+    """Every core-loss file, with at most ``n_single`` spectra of each scan."""
+    wanted = [r for r in read_manifest(directory) if r.kind != "low_loss"]
     if not wanted:
-        raise ValueError(f"no core-loss file of quality {quality!r}; allowed: letters out of ABC")
+        raise ValueError(f"{directory} has no core-loss file; fill it as book/data.md says")
     return tuple(_measured(record, directory, n_single) for record in wanted)
 
 
@@ -176,7 +175,7 @@ def _window(onsets_ev: Sequence[float], low: float, high: float) -> tuple[float,
     return min(high - width, low), width
 
 
-def _processing(settings: SimulationSettings, processed: bool) -> dict[str, float]:
+def _processing(settings: SimulationSettings, processed: bool) -> dict[str, Any]:
     names = ("subtracted_probability", "deconvolved_probability")
     values = [getattr(settings, name) for name in names]
     scale = 1 / sum(values) if processed and sum(values) else 0.0

@@ -21,7 +21,7 @@ import torch
 from coreloss.datasets.measured import MEASURED_SETS, NO_DATA, data_dir
 from coreloss.identification.evidence import Combination
 from coreloss.identification.trained_model import DEFAULT_MODEL, Model, load_model
-from coreloss.study.identification import methods as bench
+from coreloss.study.identification import methods
 from coreloss.study.results import Writer
 
 FINDER_THRESHOLD = 0.5  # the sensitivity that pyTEMlib sets
@@ -30,7 +30,7 @@ FINDER_THRESHOLD = 0.5  # the sensitivity that pyTEMlib sets
 class Entry(NamedTuple):
     """A method, what its rows belong to, its own threshold, and whether it takes seconds."""
 
-    method: bench.Method
+    method: methods.Method
     version: str = ""
     own_threshold: float | None = None
     slow: bool = False
@@ -42,7 +42,7 @@ def main() -> None:
     directory = data_dir()
     if directory is None:
         print(NO_DATA)
-    entries = methods(dict(pair.split("=", 1) for pair in args.network))
+    entries = entries_of(dict(pair.split("=", 1) for pair in args.network))
     if unknown := set(args.only or ()) - set(entries):
         raise SystemExit(f"--only names {sorted(unknown)}; allowed: {', '.join(entries)}")
     sizes = {"n": args.n, "n_fit": args.n_fit}
@@ -52,7 +52,7 @@ def main() -> None:
         table_row(store, name, entry, args, directory)
     for kind in args.kinds:
         for data in ("simulated", "measured A") if directory else ("simulated",):
-            for x in bench.GRIDS[kind]:
+            for x in methods.GRIDS[kind]:
                 curve_points(store, kind, data, x, chosen, args, directory)
 
 
@@ -60,25 +60,27 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--only", nargs="+", metavar="METHOD")
-    parser.add_argument("--kinds", nargs="*", default=list(bench.GRIDS), type=_kind)
+    parser.add_argument("--kinds", nargs="*", default=list(methods.GRIDS), type=_kind)
     parser.add_argument("--n", type=int, default=1000, help="simulated spectra of each set")
     parser.add_argument("--n-fit", type=int, default=200, help="of them for methods that fit")
     parser.add_argument("--out", type=Path)
     return parser
 
 
-def methods(networks: dict[str, str]) -> dict[str, Entry]:
+def entries_of(networks: dict[str, str]) -> dict[str, Entry]:
     """All methods by name."""
     found = {
-        "edge finder": Entry(bench.WITHOUT_NETWORK["edge finder"], own_threshold=FINDER_THRESHOLD),
-        "fit alone": Entry(bench.WITHOUT_NETWORK["fit alone"], slow=True),
+        "edge finder": Entry(
+            methods.WITHOUT_NETWORK["edge finder"], own_threshold=FINDER_THRESHOLD
+        ),
+        "fit alone": Entry(methods.WITHOUT_NETWORK["fit alone"], slow=True),
     }
     for name, path in ({DEFAULT_MODEL: DEFAULT_MODEL} | networks).items():
         model = load_model(path)
         version, own = model.fingerprint, model.present_threshold
-        found[name] = Entry(bench.network_alone(model), version, own)
+        found[name] = Entry(methods.network_alone(model), version, own)
         if joined(model):
-            method = bench.network_and_fit(model)
+            method = methods.network_and_fit(model)
             found[f"{name} and fit"] = Entry(method, version, own, slow=True)
     return found
 
@@ -116,11 +118,13 @@ def table_row(store: Store, name: str, entry: Entry, args, directory) -> dict[st
 
     def compute() -> dict[str, Any]:
         n = args.n_fit if entry.slow else args.n
-        validation = bench.simulated("validation", n=args.n).head(n)
-        sets = {"simulated": bench.simulated("test", n=args.n).head(n)}
+        validation = methods.simulated("validation", n=args.n).head(n)
+        sets = {"simulated": methods.simulated("test", n=args.n).head(n)}
         if directory:
-            sets |= {f"measured {name}": bench.measured(directory, name) for name in MEASURED_SETS}
-        row = bench.compare(entry.method, validation, sets, own_threshold=entry.own_threshold)
+            sets |= {
+                f"measured {name}": methods.measured(directory, name) for name in MEASURED_SETS
+            }
+        row = methods.compare(entry.method, validation, sets, own_threshold=entry.own_threshold)
         said = [f"{s} {m['f1']:.3f}/{m['exact_match_ratio']:.3f}" for s, m in row["sets"].items()]
         print(f"{name}: F1/EMR {', '.join(said)}", flush=True)
         return row
@@ -132,20 +136,20 @@ def curve_points(store: Store, kind: str, data: str, x: float, entries, args, di
     """Every method at one point of one curve; spectra are made when the first asks for them."""
 
     @cache
-    def labelled() -> bench.Labelled:
+    def labelled() -> methods.Labelled:
         if data == "simulated":
-            return bench.simulated_at(kind, x, n=args.n)
-        return bench.measured_at(kind, x, directory=directory)
+            return methods.simulated_at(kind, x, n=args.n)
+        return methods.measured_at(kind, x, directory=directory)
 
     for name, entry in entries.items():
-        decision = bench.decision_of(table_row(store, name, entry, args, directory))
+        decision = methods.decision_of(table_row(store, name, entry, args, directory))
         key = {"method": name, "version": entry.version, "kind": kind, "data": data, "x": x}
 
         def compute(entry=entry, decision=decision) -> dict[str, Any]:
             some = labelled().head(args.n_fit if entry.slow else args.n)
             if not len(some):
                 return {"n": 0}
-            return bench.curve_point(entry.method, some, decision, kind=kind, x=x)
+            return methods.curve_point(entry.method, some, decision, kind=kind, x=x)
 
         row = store.once(key, compute)
         if row["n"]:
@@ -157,8 +161,8 @@ def _key(row: dict[str, Any]) -> tuple:
 
 
 def _kind(name: str) -> str:
-    if name not in bench.GRIDS:
-        raise argparse.ArgumentTypeError(f"{name!r}; allowed: {', '.join(bench.GRIDS)}")
+    if name not in methods.GRIDS:
+        raise argparse.ArgumentTypeError(f"{name!r}; allowed: {', '.join(methods.GRIDS)}")
     return name
 
 

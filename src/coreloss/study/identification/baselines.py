@@ -1,8 +1,8 @@
 """Methods without a network, to compare networks with: an edge finder, and the fit of edges alone.
 
-Every method has one signature: from a `spectra.NetworkInput` to scores (n, 80) in 0..1, 0 where no
-identifying edge of the element lies in the window. A score ranks; which one means "present" is
-fixed on validation data, as for a network.
+Every method has one signature: from a `network_input.NetworkInput` to scores (n, 80) in 0..1, 0
+where no identifying edge of the element lies in the window. A score ranks; which one means
+"present" is fixed on validation data, as for a network.
 """
 
 from __future__ import annotations

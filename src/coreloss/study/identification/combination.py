@@ -24,16 +24,16 @@ from coreloss.runtime.files import replacing
 from coreloss.simulation.settings import SimulationSettings
 from coreloss.simulation.simulator import Simulator
 
-FIRST_SEED = (1 << 32) + 500  # random numbers of no training and of no scored set
+COMBINATION_SEED = (1 << 32) + 500  # random numbers of no training and of no scored set
 
 
-def decisions(model, *, n: int, seed: int, materials: str = "embedded"):
+def decisions(model, *, n: int, seed: int):
     """Network's probability, significance and truth of all open decisions, and their spectra."""
-    compounds = load_materials(materials)
+    compounds = load_materials()
     rows = split_materials(compounds, seed=0)["validation"]
     share = SimulationSettings().common_share
     queries = query_table(compounds, rows, common=are_common(compounds), common_share=share)
-    batch = Simulator(compounds, queries, seed=FIRST_SEED + seed).batch(0, n)
+    batch = Simulator(compounds, queries, seed=COMBINATION_SEED + seed).batch(0, n)
     inputs = inputs_of(batch)
     p = observed_probability(model, inputs)
     open_ones = p >= model.absent_threshold

@@ -26,7 +26,7 @@ from coreloss.spectra.spectrum import Spectrum
 class Example:
     """A spectrum on the true energy axis, its file, and its labels.
 
-    ``present`` and ``counted`` (80,) bool as in `datasets.scored_elements`; ``crop_ev`` on the axis
+    ``present`` and ``counted`` (80,) bool as in `records.scored_elements`; ``crop_ev`` on the axis
     of the file, which lies ``offset_ev`` above the true one; ``source`` and ``license`` for credit.
     """
 
@@ -65,11 +65,11 @@ class Mistake:
 
 
 def measured_examples(
-    directory: str | Path, *, quality: str = "A", ids: Sequence[str] | None = None
+    directory: str | Path, *, ids: Sequence[str] | None = None
 ) -> tuple[Example, ...]:
-    """The records that `benchmark.score_experimental` scores, or those named, as sums."""
+    """The records that `evaluation.score_experimental` scores, or those named, as sums."""
     if ids is None:
-        records = experimental_set(directory, quality=quality).records
+        records = experimental_set(directory, quality="A").records
     else:
         known = {record.id: record for record in read_manifest(directory)}
         if unknown := set(ids) - set(known):

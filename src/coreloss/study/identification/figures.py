@@ -10,20 +10,19 @@ from coreloss.figures.spectrum import (
     COLOURS,
     GREEN,
     GREY,
+    MARKERS,
     ORANGE,
     RED,
     mark_onsets,
 )
 
-MARKERS = "os^Dv<>P"
-LABELS = {
+VARIED = {
     "offset": ("Error of all energies (eV)", 1.0, "linear"),
     "dispersion about centre": ("Error of the dispersion, about the centre (%)", 100.0, "linear"),
     "dispersion about start": ("Error of the dispersion, about the start (%)", 100.0, "linear"),
     "dose": ("Counts per channel", 1.0, "log"),
     "window": ("Width of the window (eV)", 1.0, "log"),
 }
-SCORES = {"f1": "F1", "exact_match_ratio": "Exact match ratio", "recall": "Recall"}
 
 
 def plot_robustness(
@@ -31,25 +30,24 @@ def plot_robustness(
     ax,
     *,
     kind: str,
-    column: str = "f1",
     legend: bool = True,
 ):
-    """A score of each method over what is varied, with its intervals.
+    """F1 of each method over what is varied, with its intervals.
 
-    ``points`` are those of `benchmark_identify.curve_point`, each with its ``method``; those of
+    ``points`` are those of `methods.curve_point`, each with its ``method``; those of
     other kinds are left out.
     """
-    if kind not in LABELS:
-        raise ValueError(f"kind is {kind!r}; allowed: {', '.join(LABELS)}")
-    x_label, factor, scale = LABELS[kind]
+    if kind not in VARIED:
+        raise ValueError(f"kind is {kind!r}; allowed: {', '.join(VARIED)}")
+    x_label, factor, scale = VARIED[kind]
     points = [point for point in points if point["kind"] == kind]
     for i, method in enumerate(dict.fromkeys(point["method"] for point in points)):
         line = sorted((p for p in points if p["method"] == method), key=lambda p: p["x"])
         x = [factor * point["x"] for point in line]
-        low, high = zip(*(point["intervals"][column] for point in line), strict=True)
+        low, high = zip(*(point["intervals"]["f1"] for point in line), strict=True)
         colour = COLOURS[i % (len(COLOURS) - 2)]  # yellow is too pale for lines
         ax.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-        ax.plot(x, [point[column] for point in line], color=colour, lw=1.3, ms=4,
+        ax.plot(x, [point["f1"] for point in line], color=colour, lw=1.3, ms=4,
                 marker=MARKERS[i % len(MARKERS)], label=method)  # fmt: skip
     ax.set_xscale(scale)
     if kind == "window":
@@ -57,7 +55,7 @@ def plot_robustness(
         ax.set_xticks([], minor=True)
     ax.set_ylim(-0.02, 1.02)
     ax.set_xlabel(x_label)
-    ax.set_ylabel(SCORES.get(column, column.replace("_", " ").capitalize()))
+    ax.set_ylabel("F1")
     if legend:
         ax.legend(frameon=False, fontsize="small")
     return ax
@@ -74,7 +72,7 @@ OUTCOMES = {"found": (GREEN, "o"), "missed": (RED, "x"), "false": (ORANGE, "^")}
 def plot_outcomes(rows: Sequence[Mapping], ax):
     """Files over elements: which were found, missed, and falsely found (`Evaluation.spectra`)."""
     named = {element for row in rows for key in ("present", "false") for element in row[key]}
-    elements = sorted(named, key=ATOMIC_NUMBER.get)
+    elements = sorted(named, key=ATOMIC_NUMBER.__getitem__)
     for outcome, (colour, marker) in OUTCOMES.items():
         points = [
             (elements.index(element), -i)
@@ -104,7 +102,6 @@ def plot_window_scan(
     ax,
     *,
     threshold: float,
-    x_label: str = "End of the window (eV)",
 ):
     """Probability of elements over one end of the window; no line while they are not observable."""
     for i, (element, probability) in enumerate(probabilities.items()):
@@ -112,7 +109,7 @@ def plot_window_scan(
     ax.axhline(threshold, color=GREY, lw=1, ls="--")
     ax.set(xlim=(ends_ev[0], ends_ev[-1]), ylim=(-0.03, 1.15))
     mark_onsets(ax, tuple(probabilities))
-    ax.set_xlabel(x_label)
+    ax.set_xlabel("End of the window (eV)")
     ax.set_ylabel("Probability")
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax

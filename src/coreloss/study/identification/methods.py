@@ -1,9 +1,9 @@
 """All ways to identify elements side by side: methods without a network, networks, and both.
 
-Every method is a function from a `spectra.NetworkInput` to scores (n, 80) in 0..1. Its threshold is
-the one where precision equals recall on simulated validation spectra; simulated test spectra and
-measured ones follow without another choice. Curves tell what errors of the energy axis, a low dose
-and a narrow window cost.
+Every method is a function from a `network_input.NetworkInput` to scores (n, 80) in 0..1. Its
+threshold is the one where precision equals recall on simulated validation spectra; simulated test
+spectra and measured ones follow without another choice. Curves tell what errors of the energy axis,
+a low dose and a narrow window cost.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ KEPT = (
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Spectra and their labels: ``present`` and ``counted`` (n, 80) bool as in `evaluate`."""
+    """Spectra and their labels: ``present`` and ``counted`` (n, 80) bool as in `metrics.scores`."""
 
     name: str
     inputs: NetworkInput
@@ -116,7 +116,7 @@ def simulated(
 
 
 def measured(directory: str | Path, name: str = "A") -> Labelled:
-    """One of the `datasets.MEASURED_SETS`."""
+    """One of the `measured.MEASURED_SETS`."""
     return _labelled(measured_set(directory, name), name)
 
 
@@ -131,28 +131,26 @@ def simulated_at(kind: str, x: float, *, n: int, seed: int = 0) -> Labelled:
         settings = replace(TRUE_AXIS, mean_counts=(x, x))
         return simulated("test", n=n, seed=seed, settings=settings, below_visibility=True)
     if kind == "window":
-        fixed = {"wide_window_probability": 0.0, "free_window_probability": 0.0}
+        fixed: dict[str, Any] = {"wide_window_probability": 0.0, "free_window_probability": 0.0}
         settings = replace(TRUE_AXIS, window_width_ev=(x, x), **fixed)
         return simulated("test", n=n, seed=seed, settings=settings)
     return _wrong_axis(simulated("test", n=n, seed=seed, settings=TRUE_AXIS), kind, x)
 
 
-def measured_at(
-    kind: str, x: float, *, directory: str | Path, name: str = "A", seed: int = 0
-) -> Labelled:
-    """Measured spectra with one thing set to ``x``, as far as they reach; perhaps none.
+def measured_at(kind: str, x: float, *, directory: str | Path, seed: int = 0) -> Labelled:
+    """Measured spectra of quality A with one thing set to ``x``, if they reach; perhaps none.
 
     At a dose, files of whole counts are thinned to a median of at most ``x`` counts per channel;
     files of other values are left out, and so are spectra narrower than a window of width ``x``.
     """
     _check_kind(kind)
-    plain = measured_set(directory, name)
+    plain = measured_set(directory, "A")
     generator = np.random.default_rng(seed)
     if kind == "dose":
-        return _thinned(plain, x, directory=directory, name=name, generator=generator)
+        return _thinned(plain, x, directory=directory, generator=generator)
     if kind == "window":
-        return cropped(_labelled(plain, name), x, generator=generator)
-    return _wrong_axis(_labelled(plain, name), kind, x)
+        return cropped(_labelled(plain, "A"), x, generator=generator)
+    return _wrong_axis(_labelled(plain, "A"), kind, x)
 
 
 def stretched(inputs: NetworkInput, error: float, *, about: float) -> NetworkInput:
@@ -224,7 +222,7 @@ def measures(
     ``ece`` is the calibration error of the scores as they are, ``ece_calibrated`` that of the
     probabilities that the calibration on validation spectra makes of them.
     """
-    labels = {"counted": labelled.counted}
+    labels: dict[str, Any] = {"counted": labelled.counted}
     at = labels | {"threshold": decision.threshold}
     found = scores(labelled.present, score, subset=labelled.name, **at).to_dict()
     limits = bootstrap_intervals(
@@ -290,7 +288,7 @@ def _wrong_axis(labelled: Labelled, kind: str, x: float) -> Labelled:
     return replace(labelled, inputs=stretched(labelled.inputs, x, about=STRETCHED_ABOUT[kind]))
 
 
-def _thinned(found: ExperimentalSet, dose: float, *, directory, name: str, generator) -> Labelled:
+def _thinned(found: ExperimentalSet, dose: float, *, directory, generator) -> Labelled:
     """Binomial thinning, what a shorter exposure of a counting detector would have recorded.
 
     None where the dose is ten times that of every file, or more: nothing would change.
@@ -304,7 +302,7 @@ def _thinned(found: ExperimentalSet, dose: float, *, directory, name: str, gener
         share = min(dose / found.dose[row], 1.0)
         counts = generator.binomial(np.rint(spectrum.counts).astype(np.int64), share)
         parts.append(preprocess(counts, spectrum.energy_ev))
-    every, inputs = _labelled(found, name), found.inputs
+    every, inputs = _labelled(found, "A"), found.inputs
     inputs = NetworkInput(
         torch.cat([inputs.spectrum[:0], *(part.spectrum for part in parts)]),
         torch.cat([inputs.mask[:0], *(part.mask for part in parts)]),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from coreloss.datasets.evaluation import Evaluation
 from coreloss.reports.markdown import table
 from coreloss.study.identification.examples import Example, Mistake
+from coreloss.study.results import Row
 
-Row = Mapping[str, Any]
-COLUMNS = {"f1": "F1", "precision": "precision", "recall": "recall", "exact_match_ratio": "EMR"}
+SHOWN_SCORES = {
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "exact_match_ratio": "EMR",
+}
 
 
 def methods_table(rows: Sequence[Row], data: str, *, own: bool = False) -> str:
@@ -21,13 +25,13 @@ def methods_table(rows: Sequence[Row], data: str, *, own: bool = False) -> str:
     At the threshold where precision equals recall on simulated validation spectra or, with ``own``,
     at that of each method itself, of those that have one.
     """
-    header = ("method", "threshold", *COLUMNS.values(), "AP", "micro F1", "ECE")
+    header = ("method", "threshold", *SHOWN_SCORES.values(), "AP", "micro F1", "ECE")
     part = "own_threshold" if own else "sets"
     body = [
         (
             row["method"],
             f"{found['threshold']:.3f}",
-            *(_with_interval(found, key) for key in COLUMNS),
+            *(_with_interval(found, key) for key in SHOWN_SCORES),
             *(f"{found[key]:.3f}" for key in ("average_precision", "micro_f1", "ece")),
         )
         for row in rows
@@ -78,7 +82,7 @@ def _with_interval(found: Row, key: str) -> str:
     return f"{found[key]:.3f} ({low:.2f}..{high:.2f})"
 
 
-PUBLISHED = (
+PUBLISHED_SCORES = (
     ("ensemble of five", 0.86, 0.88, 0.88, 0.70),
     ("U-Net", 0.84, None, None, 0.62),
     ("ViT", 0.84, None, None, 0.60),
@@ -100,7 +104,7 @@ def comparison_table(evaluations: Mapping[str, Evaluation]) -> str:
             for low, high in [evaluation.intervals[key]]
         )
         rows.append((f"{evaluation.model}, {name}, {part.n} spectra", *cells))
-    for name, *values in PUBLISHED:
+    for name, *values in PUBLISHED_SCORES:
         numbers = ["–" if value is None else f"{value:.2f}" for value in values]
         rows.append((f"Annys et al., {name}, their spectra", *numbers, "–"))
     return table(("", "F1", "precision", "recall", "EMR", "micro F1"), rows)

@@ -1,15 +1,17 @@
 """Maps and amounts: known superlattices, measured spectra, speed beside eXSpy and pyEELSMODEL.
 
     python -m coreloss.study.maps [--only doses thickness ...] [--out FILE]
-    python -m coreloss.study.maps --speed
+    python -m coreloss.study.maps --speed | --million
 
 The first writes book/results/maps.json; each part replaces its own entry, and entries made by other
-code are dropped. The second writes speed.json; run it on a machine that does nothing else.
+code are dropped. The second writes speed.json or million.json; run it on a machine that does
+nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from coreloss.datasets.measured import NO_DATA, data_dir
 from coreloss.simulation.superlattice.settings import Superlattice
 from coreloss.study.maps import measured as real
-from coreloss.study.maps import superlattice as bench
+from coreloss.study.maps import superlattice
 from coreloss.study.results import Writer
 
 DOSES = (5e5, 2e6, 2e7, 2e8)
@@ -27,13 +29,16 @@ THICKNESSES_NM = (10.0, 100.0)
 
 def main() -> None:
     args = arguments().parse_args()
-    parts = SPEED if args.speed else PARTS
-    result = Writer("speed" if args.speed else "maps", args.out)
+    alone = "speed" if args.speed else "million" if args.million else None
+    if alone is not None:
+        Writer(alone, args.out).write(ALONE[alone]())
+        return
+    result = Writer("maps", args.out)
     found = result.kept()
-    for part in args.only or parts:
-        if part not in parts:
-            raise SystemExit(f"no part {part!r}; there are: {', '.join(parts)}")
-        content = parts[part]()
+    for part in args.only or COMPUTED:
+        if part not in COMPUTED:
+            raise SystemExit(f"no part {part!r}; there are: {', '.join(COMPUTED)}")
+        content = COMPUTED[part]()
         if content is not None:
             found[part] = content
             result.write(found)
@@ -45,7 +50,7 @@ def doses() -> list[dict[str, Any]]:
         row
         for dose in DOSES
         for seed in (1, 2)
-        for row in bench.lattice_rows(Superlattice(electrons_per_pixel=dose), seed=seed)
+        for row in superlattice.lattice_rows(Superlattice(electrons_per_pixel=dose), seed=seed)
     ]
 
 
@@ -53,18 +58,18 @@ def thickness() -> list[dict[str, Any]]:
     return [
         row
         for nm in THICKNESSES_NM
-        for row in bench.lattice_rows(Superlattice(thickness_nm=nm), seed=1)
+        for row in superlattice.lattice_rows(Superlattice(thickness_nm=nm), seed=1)
     ]
 
 
 def wide() -> list[dict[str, Any]]:
     """With Sr L in the window."""
-    return bench.lattice_rows(replace(Superlattice.wide(), map_shape=(13, 301)), seed=1)
+    return superlattice.lattice_rows(replace(Superlattice.wide(), map_shape=(13, 301)), seed=1)
 
 
 def unnamed() -> list[dict[str, Any]]:
     """Every element with an edge in the window is fitted."""
-    return bench.unnamed_rows(Superlattice(map_shape=(8, 301)), seed=1)
+    return superlattice.unnamed_rows(Superlattice(map_shape=(8, 301)), seed=1)
 
 
 def measured() -> dict[str, Any] | None:
@@ -80,20 +85,24 @@ def measured() -> dict[str, Any] | None:
     }
 
 
-PARTS = {
+COMPUTED = {
     "doses": doses,
     "thickness": thickness,
     "wide": wide,
     "unnamed": unnamed,
     "real": measured,
 }
-SPEED = {"speed": bench.speeds, "million": bench.streamed}
+ALONE: dict[str, Callable[[], dict[str, Any]]] = {
+    "speed": superlattice.speeds,
+    "million": superlattice.streamed,
+}
 
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", nargs="+", help=f"of {', '.join((*PARTS, *SPEED))}")
-    parser.add_argument("--speed", action="store_true", help="times and memory")
+    parser.add_argument("--only", nargs="+", help=f"of {', '.join(COMPUTED)}")
+    parser.add_argument("--speed", action="store_true", help="times beside other programs")
+    parser.add_argument("--million", action="store_true", help="time and memory of an image")
     parser.add_argument("--out", type=Path)
     return parser
 

@@ -29,14 +29,15 @@ def draw_superlattice(
 
     n_maps = len(elements)
     figure = Figure(figsize=(9, 3.2 + 0.85 * n_maps), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(3.2, 0.85 * n_maps))
+    heights = (3.2, 0.85 * n_maps)
+    (top,), (bottom,) = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)
     left, right = top.subplots(1, 2, width_ratios=(1, 1.6))
     image = core_loss.counts.sum(1).reshape(core_loss.map_shape)
     left.imshow(image, cmap="gray", interpolation="nearest", aspect="auto")
     left.set_title("Counts", loc="left", fontsize="medium")
     for (name, pixel), colour in zip(probes.items(), COLOURS, strict=False):
-        row, column = np.unravel_index(pixel, core_loss.map_shape)
-        left.plot(column, row, "o", color=colour, mec="white", ms=6)
+        y, x = np.unravel_index(pixel, core_loss.map_shape)
+        left.plot(x, y, "o", color=colour, mec="white", ms=6)
         plot_spectrum(
             core_loss.energy_ev, core_loss.counts[pixel], right, label=name, colour=colour
         )
@@ -77,7 +78,7 @@ def plot_coverage(z: Mapping[str, np.ndarray], ax):
 
 
 def plot_scores(rows: Sequence[Mapping], ax, *, x: str, label: str):
-    """F1 of network and fit, rows of `benchmark_maps.lattice_rows`, against one of their values."""
+    """F1 of network and fit, rows of `superlattice.lattice_rows`, against one of their values."""
     for method, colour in (("network", BLUE), ("fit", ORANGE)):
         chosen = sorted((row[x], row["f1"]) for row in rows if row["method"] == method)
         ax.plot(*zip(*chosen, strict=True), "o", color=colour, label=method)
@@ -88,7 +89,7 @@ def plot_scores(rows: Sequence[Mapping], ax, *, x: str, label: str):
 
 
 def plot_ratios(rows: Sequence[Mapping], ax):
-    """Ratios of known specimens over the expected ones, rows of `benchmark_real.real_row`."""
+    """Ratios of known specimens over the expected ones, rows of `measured.real_row`."""
     place = np.arange(len(rows))
     tolerance = np.array([row["tolerance"] for row in rows])
     ax.bar(place, 2 * tolerance, 0.8, 1 - tolerance, color=GREY, alpha=0.25, lw=0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from coreloss.beam import Beam
 from coreloss.mapping.amount_maps import quantify_image
 from coreloss.mapping.element_maps import map_elements
 from coreloss.mapping.rules import paper_rule
@@ -23,7 +24,7 @@ from coreloss.study.maps.peers import common_task, exspy_amounts, ours, pyeelsmo
 class Known:
     """A file with the ratio of its two elements, second over first.
 
-    beam : keV, convergence and collection semi-angle in mrad, by the notes of the files
+    beam : by the notes of the files
     tolerance : relative error that cross-sections have: some per cent between two K edges, 10 to
         20 % with an L edge (Egerton 2011, section 4.5)
     """
@@ -32,23 +33,30 @@ class Known:
     file: str
     low_loss: str | None
     elements: tuple[str, str]
-    beam: tuple[float, float, float]
+    beam: Beam
     window_ev: tuple[float, float]
     expected: float
     tolerance: float
 
 
-_BN = {"elements": ("B", "N"), "window_ev": (150.0, 599.0), "expected": 1.0, "tolerance": 0.1}
-_TIO2 = {"elements": ("Ti", "O"), "window_ev": (400.0, 679.0), "expected": 2.0, "tolerance": 0.2}
+_BN: dict[str, Any] = {"elements": ("B", "N"), "window_ev": (150.0, 599.0)}
+_BN |= {"expected": 1.0, "tolerance": 0.1}
+_TIO2: dict[str, Any] = {"elements": ("Ti", "O"), "window_ev": (400.0, 679.0)}
+_TIO2 |= {"expected": 2.0, "tolerance": 0.2}
 _STO = _TIO2 | {"window_ev": (400.0, 669.0), "expected": 3.0}
+_EXAMPLE = Beam(energy_kev=300, convergence_mrad=0.1, collection_mrad=2.55)
+_A3 = Beam(energy_kev=300, convergence_mrad=0.2, collection_mrad=4.12)
+_B3R1 = Beam(energy_kev=300, convergence_mrad=1.1, collection_mrad=4.12)
+_B3R2 = Beam(energy_kev=300, convergence_mrad=1.0, collection_mrad=4.12)
+_D3 = Beam(energy_kev=300, convergence_mrad=1.1, collection_mrad=4.12)
 KNOWN = (
-    Known("h-BN, example", "BN_example_HL.dm3", "BN_example_LL.msa", beam=(300, 0.1, 2.55), **_BN),
-    Known("h-BN, A3 region 1", "A3r1_HL.dm3", "A3r1_LL.dm3", beam=(300, 0.2, 4.12), **_BN),
-    Known("h-BN, A3 region 3", "A3r3_HL_cal.dm3", "A3r3_LL_cal.dm3", beam=(300, 0.2, 4.12), **_BN),
-    Known("TiO2, B3 region 1", "B3r1_HL.dm3", "B3r1_LL_cal.dm3", beam=(300, 1.1, 4.12), **_TIO2),
-    Known("TiO2, B3 region 2", "B3r2_HL.dm3", None, beam=(300, 1.0, 4.12), **_TIO2),
-    Known("SrTiO3, D3 region 1", "D3r1_HL.dm3", None, beam=(300, 1.1, 4.12), **_STO),
-    Known("SrTiO3, D3 region 2", "D3r2_HL.dm3", None, beam=(300, 1.1, 4.12), **_STO),
+    Known("h-BN, example", "BN_example_HL.dm3", "BN_example_LL.msa", beam=_EXAMPLE, **_BN),
+    Known("h-BN, A3 region 1", "A3r1_HL.dm3", "A3r1_LL.dm3", beam=_A3, **_BN),
+    Known("h-BN, A3 region 3", "A3r3_HL_cal.dm3", "A3r3_LL_cal.dm3", beam=_A3, **_BN),
+    Known("TiO2, B3 region 1", "B3r1_HL.dm3", "B3r1_LL_cal.dm3", beam=_B3R1, **_TIO2),
+    Known("TiO2, B3 region 2", "B3r2_HL.dm3", None, beam=_B3R2, **_TIO2),
+    Known("SrTiO3, D3 region 1", "D3r1_HL.dm3", None, beam=_D3, **_STO),
+    Known("SrTiO3, D3 region 2", "D3r2_HL.dm3", None, beam=_D3, **_STO),
 )
 
 
@@ -88,7 +96,7 @@ def real_row(directory: Path, known: Known) -> dict[str, Any]:
 def same_model(
     core: Spectrum, known: Known, low_loss: LowLoss, shifts_ev: dict[str, float]
 ) -> dict[str, float | None]:
-    """The ratio by the model that all three have, see `benchmark_quantify`."""
+    """The ratio by the model that all three have, see `peers.common_task`."""
     task = common_task(
         core,
         known.elements,

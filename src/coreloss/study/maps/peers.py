@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from coreloss.beam import Beam
 from coreloss.edges import edge_shells
 from coreloss.physics.gos_table import BUILTIN_GOSH
 from coreloss.quantification.low_loss import FIRST_EV, LowLoss
@@ -22,7 +23,7 @@ from coreloss.quantification.plan import Plan, counts_inside, make_plan
 from coreloss.quantification.quantify import apply_plan
 from coreloss.spectra.spectrum import Spectrum
 
-EXPONENTS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)
+TRIED_EXPONENTS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)
 """Tried for the one power law of the common model: of several, some would be held at zero here
 and become negative in a peer."""
 
@@ -47,7 +48,7 @@ def common_task(
     *,
     window_ev: tuple[float, float],
     shifts_ev: Mapping[str, float],
-    beam: tuple[float, float, float],
+    beam: Beam,
 ) -> Task:
     """What all of them can do with ``data``; ``low_loss`` is one for all."""
     low, high = (int(np.ceil(x)) for x in window_ev)
@@ -75,7 +76,7 @@ def common_task(
         found = task(exponent, total)
         return float(apply_plan(found.plan, Spectrum(found.energy_ev, found.counts)).goodness[0])
 
-    return task(min(EXPONENTS, key=misfit), data)
+    return task(min(TRIED_EXPONENTS, key=misfit), data)
 
 
 def ours(task: Task) -> np.ndarray:
@@ -103,7 +104,8 @@ def exspy_model(task: Task):
     signal = _exspy_signal(EELSSpectrum, task.counts, task.energy_ev[0])
     loss = np.repeat(task.low_loss.probability.numpy(), len(task.counts), 0)  # one for each pixel
     low = _exspy_signal(EELSSpectrum, loss, float(FIRST_EV))
-    signal.set_microscope_parameters(*task.plan.beam)
+    beam = task.plan.beam
+    signal.set_microscope_parameters(beam.energy_kev, beam.convergence_mrad, beam.collection_mrad)
     model = signal.create_model(low_loss=low, auto_background=False, auto_add_edges=False)
     power = PowerLaw(A=1.0)
     power.r.free = power.origin.free = False

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
+from coreloss.identification.identify import beam_of
 from coreloss.mapping.amount_maps import AmountMaps, quantify_image
 from coreloss.mapping.element_maps import ElementMaps, map_elements
 from coreloss.mapping.rules import PAPER_SHARE, paper_rule
@@ -23,6 +24,8 @@ from coreloss.simulation.superlattice.settings import Superlattice
 from coreloss.spectra.spectrum import Spectrum
 from coreloss.study.maps.peers import common_task, exspy_amounts, ours, pyeelsmodel_amounts
 
+PEER_PIXELS = 64
+"""Pixels that the peers fit for their time."""
 FAR_NM = 1.0
 """Pixels at least so far from the next interface are away from interfaces."""
 FIT_SIGMA = 3.0
@@ -141,10 +144,10 @@ def amount_ratios(image: SuperlatticeImage, amounts: AmountMaps) -> dict[str, fl
     return found
 
 
-def speeds(*, n_peers: int = 64, repeats: int = 3, seed: int = 0) -> dict[str, Any]:
+def speeds(*, seed: int = 0) -> dict[str, Any]:
     """Seconds for 7826 spectra: network, fit, and the common model beside the peers.
 
-    The peers fit the first ``n_peers`` pixels; their times are scaled.
+    The peers fit the first `PEER_PIXELS`; their times are scaled.
     """
     image = simulate_superlattice(seed=seed)
     core, low = image.core_loss, image.low_loss
@@ -152,35 +155,32 @@ def speeds(*, n_peers: int = 64, repeats: int = 3, seed: int = 0) -> dict[str, A
     ratio = core.metadata["exposure_ratio"]
     mean_low = measured_low_loss(low, exposure_ratio=ratio).mean()
     options = {"elements": elements, "exposure_ratio": ratio}
-    found: dict[str, Any] = {"n": len(core), "elements": list(elements), "n_peers": n_peers}
-    found["network_s"] = _best(lambda: map_elements(core), repeats)
+    found: dict[str, Any] = {"n": len(core), "elements": list(elements), "n_peers": PEER_PIXELS}
+    found["network_s"] = _best(lambda: map_elements(core))
     common = Spectrum(low.energy_ev, low.counts.mean(0))
-    found["fit_common_low_loss_s"] = _best(
-        lambda: quantify_image(core, low_loss=common, **options), repeats
-    )
-    found["fit_own_low_loss_s"] = _best(
-        lambda: quantify_image(core, low_loss=low, **options), repeats
-    )
+    found["fit_common_low_loss_s"] = _best(lambda: quantify_image(core, low_loss=common, **options))
+    found["fit_own_low_loss_s"] = _best(lambda: quantify_image(core, low_loss=low, **options))
     shifts = {e: image.shifts_ev[e] for e in elements}
-    beam = (core.beam_energy_kev, core.convergence_mrad, core.collection_mrad)
-    same = {"window_ev": (400.0, 999.0), "shifts_ev": shifts, "beam": beam}
+    same: dict[str, Any] = {"window_ev": (400.0, 999.0), "shifts_ev": shifts, "beam": beam_of(core)}
     whole = common_task(core, elements, mean_low, **same)
-    part = common_task(Spectrum(core.energy_ev, core.counts[:n_peers]), elements, mean_low, **same)
-    found["common_model_s"] = _best(lambda: ours(whole), repeats)
+    part = common_task(
+        Spectrum(core.energy_ev, core.counts[:PEER_PIXELS]), elements, mean_low, **same
+    )
+    found["common_model_s"] = _best(lambda: ours(whole))
     for name, peer in (("exspy", exspy_amounts), ("pyeelsmodel", pyeelsmodel_amounts)):
         if peer(part) is None:
             continue
-        seconds = _best(lambda peer=peer: peer(part), 2) * len(core) / n_peers
+        seconds = _best(lambda peer=peer: peer(part), repeats=2) * len(core) / PEER_PIXELS
         found[f"{name}_s"] = seconds
         found[f"{name}_ratio"] = seconds / found["common_model_s"]
     return found | {"peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-def streamed(*, n_rows: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """A map of ``n_rows`` x 1000 spectra in a file: seconds, and the memory that it took."""
+def streamed(*, seed: int = 0) -> dict[str, Any]:
+    """A map of 1000 x 1000 spectra in a file: seconds, and the memory that it took."""
     settings = Superlattice(map_shape=(10, 1000))
     tile = simulate_superlattice(settings, seed=seed).core_loss
-    shape = (n_rows, 1000, tile.counts.shape[1])
+    shape = (1000, 1000, tile.counts.shape[1])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.hspy"
         _write_image(path, tile, shape)
@@ -220,7 +220,7 @@ def _others(maps: ElementMaps, elements: Sequence[str]) -> float:
     return float(np.delete(maps.decision, own, axis=-1).sum() / np.prod(maps.map_shape))
 
 
-def _best(work, repeats: int) -> float:
+def _best(work, *, repeats: int = 3) -> float:
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from coreloss.quantification.near_edge import FINE_STRUCTURE
 from coreloss.reports.markdown import table
-
-Row = Mapping[str, Any]
+from coreloss.study.results import Row
 
 
 def layer_table(fractions: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray]) -> str:
@@ -24,7 +22,7 @@ def layer_table(fractions: Mapping[str, np.ndarray], groups: Mapping[str, np.nda
 
 
 def lattice_table(rows: Sequence[Row]) -> str:
-    """Network and fit on superlattices, rows of `benchmark_maps.lattice_rows`."""
+    """Network and fit on superlattices, rows of `superlattice.lattice_rows`."""
     header = ("counts per channel", "t/λ", "method", "F1", "La in BaTiO3", "elements of the image",
               "within one error", "found / true")  # fmt: skip
     body = []
@@ -46,7 +44,7 @@ def lattice_table(rows: Sequence[Row]) -> str:
 
 
 def ratio_table(rows: Sequence[Row]) -> str:
-    """Measured spectra of known composition, rows of `benchmark_real.real_row`."""
+    """Measured spectra of known composition, rows of `measured.real_row`."""
     header = ("specimen", "ratio", "expected", "near-edge free", "equalised", "none", "t/λ")
     body = [
         (
@@ -75,7 +73,7 @@ def peers_table(rows: Sequence[Row]) -> str:
 
 
 def speed_table(found: Row) -> str:
-    """Seconds for one image, `benchmark_maps.speeds`."""
+    """Seconds for one image, `superlattice.speeds`."""
     names = {
         "network_s": "network, all elements",
         "fit_common_low_loss_s": "fit, one low loss for all",

@@ -17,6 +17,7 @@ import resource
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -29,7 +30,7 @@ from coreloss.simulation.simulator import BLOCK, Simulator
 EXSPY_EDGES = ("C_K", "N_K", "O_K", "Ti_L3", "Ti_L2")
 PYEELSMODEL_EDGES = (("C", "K"), ("N", "K"), ("O", "K"), ("Ti", "L"))
 _FIRST_EV = 100.0
-STAGES = {
+SIMULATOR_STEPS = {
     "window, specimen, cross-sections": ("draw_window", "draw_specimen", "draw_pairs"),
     "continuum of all edges": ("continuum",),
     "near-edge structure": ("strips", "oscillations", "generic_peaks", "resonances", "white_lines"),
@@ -72,8 +73,8 @@ def _simulator(seed: int) -> Simulator:
     return Simulator.of_split("train", seed=seed)
 
 
-def stage_shares(n_blocks: int = 4, *, seed: int = 0) -> dict[str, float]:
-    """Where the time of `Simulator.block` goes: share of each of `STAGES`, and of the rest.
+def stage_shares(*, seed: int = 0) -> dict[str, float]:
+    """Where the time of `Simulator.block` goes: share of each of `SIMULATOR_STEPS`, and the rest.
 
     From the profiler of the standard library, which adds little to steps of milliseconds.
     """
@@ -81,22 +82,22 @@ def stage_shares(n_blocks: int = 4, *, seed: int = 0) -> dict[str, float]:
         simulator = _simulator(seed)
         simulator.block(0)
         profile = cProfile.Profile(time.process_time)
-        profile.runcall(lambda: [simulator.block(number) for number in range(n_blocks)])
+        profile.runcall(lambda: [simulator.block(number) for number in range(4)])
     stats = pstats.Stats(profile).get_stats_profile().func_profiles
     total = stats["block"].cumtime
     shares = {
         label: sum(stats[name].cumtime for name in names if name in stats) / total
-        for label, names in STAGES.items()
+        for label, names in SIMULATOR_STEPS.items()
     }
     return shares | {"everything else": 1 - sum(shares.values())}
 
 
-def memory_growth_mb(n: int, *, seed: int = 0, warm: int = 2048) -> tuple[float, float]:
-    """Peak memory of the process in MB after `warm` spectra, and how much more after `n`."""
+def memory_growth_mb(n: int, *, seed: int = 0) -> tuple[float, float]:
+    """Peak memory of the process in MB after 2048 spectra, and how much more after `n`."""
     with one_thread():
         simulator = _simulator(seed)
         peaks = []
-        for first, last in ((0, warm), (warm, n)):
+        for first, last in ((0, 2048), (2048, n)):
             for number in range(first // BLOCK, last // BLOCK):
                 simulator.block(number)
             peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -128,7 +129,10 @@ def exspy_rate(gos: str, *, n: int = 12, seed: int = 0, repeats: int = 3) -> flo
         warnings.simplefilter("ignore")
         from exspy.components import EELSCLEdge
 
-        sources = {"hydrogenic": {"GOS": "hydrogenic"}, "tables": {"gos_file_path": BUILTIN_GOSH}}
+        sources: dict[str, dict[str, Any]] = {
+            "hydrogenic": {"GOS": "hydrogenic"},
+            "tables": {"gos_file_path": BUILTIN_GOSH},
+        }
         if gos not in sources:
             raise ValueError(f"gos is {gos!r}; choose one of {tuple(sources)}")
         edges = [EELSCLEdge(name, **sources[gos]) for name in EXSPY_EDGES]
@@ -226,11 +230,11 @@ def throughput(*, n: int = 2048, n_peers: int = 12, repeats: int = 3) -> dict:
     for name, rate in (pyeelsmodel_rates(**slow) or {}).items():
         rates[f"pyEELSMODEL, {name}"] = rate
     peers = {k: v for k, v in rates.items() if k != "coreloss" and "fixed" not in k}
-    fastest = max(peers, key=peers.get) if peers else None
+    fastest = max(peers, key=peers.__getitem__, default=None)
     return {
         "rates": rates,
         "fastest_peer": fastest,
-        "ratio": rates["coreloss"] / peers[fastest] if peers else None,
+        "ratio": None if fastest is None else rates["coreloss"] / peers[fastest],
         "n": n,
         "n_peers": n_peers,
         "repeats": repeats,
