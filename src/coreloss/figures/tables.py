@@ -35,6 +35,7 @@ def plot_periodic_table(
     label: str = "Probability",
     limits: tuple[float, float] = (0.0, 1.0),
     outlined: tuple[str, ...] = (),
+    text_format: str = "{:.2f}",
 ):
     """Periodic table of the 80 elements coloured by value; NaN or missing is an empty, grey cell.
 
@@ -59,7 +60,7 @@ def plot_periodic_table(
         style = {"ha": "center", "color": ink, "zorder": 4}
         ax.text(column, y + 0.08, element, va="center", fontsize=9, weight="bold", **style)
         if known:
-            ax.text(column, y - 0.29, f"{value:.2f}", va="center", fontsize=5, **style)
+            ax.text(column, y - 0.29, text_format.format(value), va="center", fontsize=5, **style)
     ax.set(xlim=(0.4, 18.6), ylim=(-8.2, -1.4), aspect="equal")
     ax.axis("off")
     ax.figure.colorbar(
