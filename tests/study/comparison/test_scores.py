@@ -134,7 +134,7 @@ def test_tables_hold_the_stored_numbers(sets):
     row |= {"recipe": "masked_bce", "started": False, "config": {}, "model": "edgenet 0"}
     text = tables.networks_table([row], "simulated")
     assert f"{row['simulated']['f1']:.2f} (" in text
-    assert "| edgenet 0 | cpu | 2.0 | 1,024 |" in text
+    assert "| edgenet 0 | cpu, 2.0 min | 1 |" in text
     assert networks.is_ours(row)
     assert not networks.is_ours(row | {"architecture": "unet"})
     assert networks.is_ours(row | {"architecture": "unet", "config": {"front": "contrast"}})
