@@ -23,6 +23,7 @@ MAX_MEAN_LINES = 8
 ABSOLUTE_PATH = re.compile(
     r"""["'](?:/(?:home|root|work|tmp|mnt|Users|data|usr|opt)\b|~/|[A-Z]:\\)"""
 )
+REPR = re.compile(r"\[?(<matplotlib|<Axes|<Figure|Text\()")
 TRACES = re.compile(r"papermill|\"execution\"|start_time|/home/\w|/root/|/Users/\w")
 
 
@@ -117,6 +118,10 @@ def copy_errors(source: dict, copy: dict) -> list[str]:
         errors.append("holds an error")
     if any(output.get("name") == "stderr" for output in outputs):
         errors.append("holds stderr")
+    shown = [o["data"] for o in outputs if o["output_type"] == "execute_result"]
+    shown = [data for data in shown if "image/png" not in data]
+    if any(REPR.match("".join(data.get("text/plain", ""))) for data in shown):
+        errors.append("shows the repr of a part of a figure: end the cell in `;`")
     traces = json.dumps([copy["metadata"], [c["metadata"] for c in kept], _texts(outputs)])
     if found := TRACES.search(traces):
         errors.append(f"holds {found.group()!r}")
@@ -254,6 +259,14 @@ def test_run_makes_a_clean_copy(executed):
     assert "".join(code_cells(copy)[-1]["outputs"][0]["text"]) == "./notebooks 0\n"
 
 
+REPR_OF_A_LEGEND = {
+    "output_type": "execute_result",
+    "data": {"text/plain": ["<matplotlib.legend.Legend at 0x...>"]},
+    "execution_count": 1,
+    "metadata": {},
+}
+
+
 def test_bad_copies_are_found(executed):
     source, copy = executed
     for spoil in (
@@ -265,6 +278,7 @@ def test_bad_copies_are_found(executed):
         lambda c: c["cells"][2]["metadata"].update(tags=["injected-parameters"]),
         lambda c: c["cells"][2]["outputs"][0].update(name="stderr"),
         lambda c: c["cells"][2]["outputs"][0].update(text="/home/somebody/file"),
+        lambda c: c["cells"][2]["outputs"].append(REPR_OF_A_LEGEND),
     ):
         bad = json.loads(json.dumps(copy))
         spoil(bad)
