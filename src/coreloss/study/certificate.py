@@ -7,7 +7,6 @@ result was made with. Results files, cards of networks and executed notebooks ca
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any
 
 from coreloss.datasets.measured import data_dir, measured_fingerprint
 from coreloss.identification.trained_model import load_model
+from coreloss.runtime.provenance import digest_of
 from coreloss.simulation.stream import simulator_fingerprint
 
 CERTIFICATE = "certificate"
@@ -62,4 +62,4 @@ def file_digest(path: Path) -> str:
     """Sixteen letters for the contents of a file, whatever is said of how it was made."""
     content = json.loads(path.read_text(encoding="utf-8"))
     content.pop(CERTIFICATE, None)
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    return digest_of(json.dumps(content, sort_keys=True))
