@@ -5,6 +5,11 @@ from __future__ import annotations
 import torch
 
 N_CHANNELS = 3072
+TYPICAL_AXIS_ERROR_EV = 1.5
+"""Standard deviation of the energies of a spectrum about which nothing else is known."""
+UNCALIBRATED_AXIS_ERROR_EV = 6.0
+"""That of an axis that nobody calibrated."""
+AXIS_ERROR_LIMITS_EV = (0.1, 20.0)
 
 
 def energy_ev() -> torch.Tensor:

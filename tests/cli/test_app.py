@@ -22,7 +22,7 @@ PROBABILITY = {"Ti": 0.97, "O": 0.99, "N": 0.4}
 
 
 class Constant(torch.nn.Module):
-    def forward(self, spectrum, mask):
+    def forward(self, spectrum, mask, axis_error_ev=None):
         p = torch.tensor([PROBABILITY.get(e, 0.001) for e in ELEMENTS])
         return torch.logit(p).expand(len(spectrum), -1)
 

@@ -11,7 +11,7 @@ from coreloss.identification.trained_model import Model
 
 
 class Constant(torch.nn.Module):
-    def forward(self, spectrum, mask):
+    def forward(self, spectrum, mask, axis_error_ev=None):
         p = torch.tensor([{"Ti": 0.97, "O": 0.99}.get(e, 0.001) for e in ELEMENTS])
         return torch.logit(p).expand(len(spectrum), -1)
 

@@ -156,7 +156,7 @@ def test_bins_and_sources_are_in_order():
 
 
 class Constant(torch.nn.Module):
-    def forward(self, spectrum, mask):
+    def forward(self, spectrum, mask, axis_error_ev=None):
         p = torch.tensor([{"Ti": 0.97, "O": 0.99}.get(e, 0.001) for e in ELEMENTS])
         return torch.logit(p).expand(len(spectrum), -1)
 

@@ -32,14 +32,14 @@ def stored(path, *, n=200, window_ev=(350.0, 800.0)):
     counts[:, 400:480] += 900.0 * (snr > 3)
     amount = present / present.sum(1, keepdim=True).clamp(min=1)
     processed = torch.zeros(n, dtype=torch.bool)
-    batch = Batch(counts, mask, present, observable, snr, amount, processed)
+    batch = Batch(counts, mask, present, observable, snr, amount, processed, torch.ones(n))
     write_set(path, [batch], config={}, seed=0)
 
 
 class Reader(torch.nn.Module):
     """Reads the mark of each element; says yes to all elements that cannot be observed."""
 
-    def forward(self, spectrum, mask):
+    def forward(self, spectrum, mask, axis_error_ev=None):
         marked = spectrum[:, 400:480] > 1.5 * spectrum[:, 480:500].mean(1, keepdim=True)
         low = torch.argmax(mask.byte(), 1).float()
         high = low + mask.sum(1) - 1

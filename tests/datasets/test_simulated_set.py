@@ -40,6 +40,7 @@ def toy_batches(sizes=(70, 30), seed=1):
             snr=torch.from_numpy(rng.random(present.shape) * present).float(),
             amount=torch.from_numpy(rng.random(present.shape) * present).float(),
             processed=torch.from_numpy(rng.random(size) < 0.1),
+            axis_error_ev=torch.from_numpy(rng.uniform(0.3, 8.0, size)).float(),
         )
 
 
@@ -165,10 +166,10 @@ def test_a_set_without_spectra_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"format_version": FORMAT_VERSION + 1}, r"version 4; allowed: .* version 3; update"),
-        ({"format_version": 1}, r"version 1; allowed: .* version 3; make it anew"),
-        ({"format_version": "new"}, r"version new; allowed: .* version 3; make it anew"),
-        ({"format": "coreloss benchmark"}, "'coreloss benchmark' version 3; allowed: .*; make it"),
+        ({"format_version": FORMAT_VERSION + 1}, r"version 5; allowed: .* version 4; update"),
+        ({"format_version": 3}, r"version 3; allowed: .* version 4; make it anew"),
+        ({"format_version": "new"}, r"version new; allowed: .* version 4; make it anew"),
+        ({"format": "coreloss benchmark"}, "'coreloss benchmark' version 4; allowed: .*; make it"),
         ({"elements": "H He"}, "elements are not the 80 of this version"),
         ({"config": "{"}, "not readable"),
     ],

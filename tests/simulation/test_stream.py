@@ -45,7 +45,7 @@ def test_rounding_of_another_machine_is_not_a_change(drawn):
 def test_fingerprint_follows_settings_tables_and_record(monkeypatch):
     plain = stream.simulator_fingerprint()
     assert plain == stream.simulator_fingerprint(SimulationSettings().as_dict())
-    changed = SimulationSettings(axis_shift_ev=1.3).as_dict()
+    changed = SimulationSettings(axis_error_ev=(0.3, 7.0)).as_dict()
     found = {plain, stream.simulator_fingerprint(changed)}
     read = stream._content
     for name in (*stream.TABLES, stream.RECORD):

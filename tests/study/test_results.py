@@ -57,7 +57,7 @@ def test_a_new_result_is_fresh(folder):
 
 @pytest.fixture
 def changed_setting(monkeypatch):
-    other = SimulationSettings(axis_shift_ev=1.3).as_dict()
+    other = SimulationSettings(axis_error_ev=(0.3, 7.0)).as_dict()
     monkeypatch.setattr(SimulationSettings, "as_dict", lambda self: other)
     certificate.fingerprint_of.cache_clear()
     yield

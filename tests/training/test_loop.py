@@ -133,7 +133,7 @@ def test_the_loss_ignores_what_cannot_be_seen():
     observable = torch.tensor([[True, True, True, False]])
     snr = torch.tensor([[10.0, 1.0, 0.0, 0.0]])
     empty = torch.zeros(1, 0)
-    batch = Batch(empty, empty, present, observable, snr, empty, empty)
+    batch = Batch(empty, empty, present, observable, snr, empty, empty, empty)
     assert batch.counted.tolist() == [[True, False, True, False]]
     logits = torch.zeros(1, 4)
     expected = 2 * torch.log(torch.tensor(2.0))
@@ -167,7 +167,7 @@ def test_soft_f1_of_certain_answers_is_f1():
 def test_the_loss_of_the_paper_counts_what_cannot_be_seen():
     present = torch.tensor([[True, False]])
     empty = torch.zeros(1, 0)
-    batch = Batch(empty, empty, present, present, torch.zeros(1, 2), empty, empty)
+    batch = Batch(empty, empty, present, present, torch.zeros(1, 2), empty, empty, empty)
     good, bad = (torch.tensor([[sign * 5.0, -5.0]]) for sign in (1, -1))
     assert bce_soft_f1(bad, batch) > bce_soft_f1(good, batch) + 2
     assert masked_bce(bad, batch) == masked_bce(good, batch)

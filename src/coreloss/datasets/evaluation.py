@@ -139,7 +139,7 @@ def make_benchmark(
 
 def inputs_of(batch) -> NetworkInput:
     """What a network reads of a simulated batch or a stored set."""
-    return NetworkInput(normalise(batch.counts, batch.mask), batch.mask)
+    return NetworkInput(normalise(batch.counts, batch.mask), batch.mask, batch.axis_error_ev)
 
 
 def observed_probability(model: Model, inputs: NetworkInput) -> np.ndarray:

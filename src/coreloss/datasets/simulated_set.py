@@ -11,7 +11,8 @@ doi:10.5281/zenodo.8004912), so that what reads the published files reads these:
   shares of the atoms that could be seen, 0 for the others; rows with a label add up to 1.
 
 The others hold the rest of a `Batch`: ``window`` (n, 2) int16, first and last measured channel;
-``observable`` (n, 80) uint8, ``snr`` and ``amount`` (n, 80) float32; ``processed`` (n,) uint8.
+``observable`` (n, 80) uint8, ``snr`` and ``amount`` (n, 80) float32; ``processed`` (n,) uint8;
+``axis_error_ev`` (n,) float32, stated standard deviation of the energies.
 
 Labels are in the order of `edges.ELEMENTS`. Attributes: ``format``, ``format_version``,
 ``elements``, ``config`` (JSON), ``seed``, ``provenance`` (JSON) and ``sha256``, over all of these
@@ -40,7 +41,7 @@ from coreloss.runtime.provenance import provenance as made_here
 from coreloss.simulation.batch import Batch
 
 FORMAT = "coreloss simulated set"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Above the 1 of the former files in the published layout and the 2 of the former benchmarks."""
 CHUNK_ROWS = 64
 _LABELS = (len(ELEMENTS),)
@@ -53,6 +54,7 @@ COLUMNS: dict[str, tuple[tuple[int, ...], np.dtype]] = {  # shape of a row, type
     "snr": (_LABELS, np.dtype("<f4")),
     "amount": (_LABELS, np.dtype("<f4")),
     "processed": ((), np.dtype("u1")),
+    "axis_error_ev": ((), np.dtype("<f4")),
 }
 HASHED_ATTRIBUTES = ("format", "format_version", "elements", "config", "seed")
 _ANEW = "make it anew with `coreloss dataset`"
@@ -258,6 +260,7 @@ def _columns(batch: Batch) -> dict[str, np.ndarray]:
         "snr": batch.snr,
         "amount": batch.amount,
         "processed": batch.processed,
+        "axis_error_ev": batch.axis_error_ev,
     }
     for name, values in columns.items():
         wanted = (len(batch.counts), *COLUMNS[name][0])
@@ -278,6 +281,7 @@ def _batch(columns: Mapping[str, np.ndarray]) -> Batch:
         snr=torch.from_numpy(columns["snr"]),
         amount=torch.from_numpy(columns["amount"]),
         processed=torch.from_numpy(columns["processed"].astype(bool)),
+        axis_error_ev=torch.from_numpy(columns["axis_error_ev"]),
     )
 
 

@@ -49,7 +49,8 @@ class Model:
         parts = []
         with torch.inference_mode():
             for rows in torch.arange(len(inputs)).split(BATCH):
-                logits = self.network(inputs.spectrum[rows], inputs.mask[rows])
+                some = inputs[rows]
+                logits = self.network(some.spectrum, some.mask, some.axis_error_ev)
                 parts.append(torch.sigmoid(logits.double() / self.temperature))
         return torch.cat(parts).numpy()
 

@@ -1,4 +1,8 @@
-"""Network architectures, one per file. Each maps a normalised spectrum and its mask to logits."""
+"""Network architectures, one per file. Each maps a normalised spectrum and its mask to logits.
+
+All are called alike, ``network(spectrum, mask, axis_error_ev)`` with the stated standard deviation
+of the energies, (B,). Those of the paper do not look at it; to an EdgeNet, None is the typical one.
+"""
 
 from __future__ import annotations
 

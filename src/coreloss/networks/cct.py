@@ -46,7 +46,9 @@ class CCT(nn.Module):
         self.encoder = Encoder(config, n_tokens=n_tokens, dim=dim, key=KEY)
         self.output = Output(self.encoder.n_features)
 
-    def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, spectrum: torch.Tensor, mask: torch.Tensor, axis_error_ev: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
         x = self.tokenizer(paper_input(spectrum, mask)).transpose(1, 2)  # (B, 356, 128)
         return self.output(self.encoder(x))

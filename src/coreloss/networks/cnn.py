@@ -62,7 +62,9 @@ class CNN(nn.Module):
         self.apply(he_normal)
         self.output = Output(dense)
 
-    def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, spectrum: torch.Tensor, mask: torch.Tensor, axis_error_ev: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
         x = self.features(paper_input(spectrum, mask))  # (B, 512, 96)
         return self.output(self.dense(x.flatten(1)))

@@ -2,7 +2,8 @@
 
 A front end turns the spectrum into channels in which an edge stands out from a power law, a short
 convolution reads shapes, and one token per edge inside the window looks at the features around its
-own onset. Tokens talk to each other (overlapping edges), then vote for their element.
+own onset. Tokens talk to each other (overlapping edges), then vote for their element. How far the
+energies may be off is told to all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from coreloss.axis import energy_ev, window_of
+from coreloss.axis import (
+    AXIS_ERROR_LIMITS_EV,
+    TYPICAL_AXIS_ERROR_EV,
+    energy_ev,
+    window_of,
+)
 from coreloss.edges import ELEMENTS, edge_shells, inside_window
 
 BOXES_EV = (2, 4, 8, 16, 32)
@@ -308,27 +314,33 @@ class EdgeNet(nn.Module):
             nn.ReLU(),
             *(Residual(c, config.kernel) for _ in range(config.blocks)),
         )
-        self.look = nn.Linear(c * len(config.offsets_ev), d)
+        self.look = nn.Linear(c * len(config.offsets_ev) + 1, d)
         self.gain = nn.Parameter(torch.ones(len(shells), d))
         self.embedding = nn.Parameter(0.02 * torch.randn(len(shells), d))
         self.mix = nn.Linear(d, d)
-        self.context = nn.Linear(4, d)
+        self.context = nn.Linear(5, d)
         self.layers = nn.ModuleList(EdgeAttention(d, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(d)
         self.evidence = nn.Parameter(0.02 * torch.randn(len(shells), d))
         self.shared_evidence = nn.Linear(d, 1)
         self.bias = nn.Parameter(torch.full((len(ELEMENTS),), -3.0))
 
-    def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
+    def forward(
+        self, spectrum: torch.Tensor, mask: torch.Tensor, axis_error_ev: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool.
+
+        ``axis_error_ev`` (B,) is the standard deviation of the energies, typical if None.
+        """
         windows = Windows.of(mask)
         with torch.autocast(spectrum.device.type, enabled=False):
             channels, gain = self.front(spectrum.float(), windows)
         features = self._features(F.pad(channels, (0, 0, MARGIN, MARGIN)))  # (n / stride, c)
         inside = inside_window(self.onset_ev, windows.lo_ev, windows.hi_ev)
         row, edge = inside.nonzero(as_tuple=True)  # m tokens, ordered by spectrum
-        token = self._look(features, windows, row, edge)  # (m, d)
-        context = self.context(_window_features(gain, windows)).to(token.dtype)
+        doubt = _doubt(axis_error_ev, windows.lo_ev)
+        token = self._look(features, windows, row, edge, doubt)  # (m, d)
+        context = self.context(_window_features(gain, windows, doubt)).to(token.dtype)
         token = self._exchange(token, context, row)
         vote = (token * self.evidence[edge]).sum(1) + self.shared_evidence(token).squeeze(1).float()
         logits = self.bias.float().repeat(len(inside), 1).view(-1)
@@ -378,8 +390,8 @@ class EdgeNet(nn.Module):
             tokens = layer(tokens, None)
         return self.norm(tokens[:, 1:]).flatten(0, 1).float()
 
-    def _look(self, features, windows, row, edge):
-        """Features around the onset of each token's edge, mapped to (m, dim).
+    def _look(self, features, windows, row, edge, doubt):
+        """Features around the onset of each token's edge and ``doubt`` (B,), mapped to (m, dim).
 
         A look beyond the window ends in the middle of the empty channels around it.
         """
@@ -389,11 +401,22 @@ class EdgeNet(nn.Module):
         index = torch.minimum(index, length[row, None] - 1)
         index = index + begin[row, None] + MARGIN // self.stride
         cut = features.index_select(0, index.flatten())  # (m * offsets, c)
-        token = F.gelu(self.look(cut.view(len(row), self.look.in_features)))
+        # The last column by itself: the many features need not be copied to stand beside one.
+        weight, last = self.look.weight.split([self.look.in_features - 1, 1], 1)
+        token = F.linear(cut.view(len(row), weight.shape[1]), weight, self.look.bias)
+        token = F.gelu(token + (doubt[row, None] * last.T).to(token.dtype))
         return token + self.mix(token * self.gain[edge] + self.embedding[edge])
 
 
-def _window_features(gain: torch.Tensor, windows: Windows) -> torch.Tensor:
-    """Window limits and noise for the context token, (B, 4)."""
+def _doubt(axis_error_ev: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
+    """Logarithm of the stated error of the energies in typical ones, (B,) as ``like``."""
+    if axis_error_ev is None:
+        return torch.zeros_like(like)
+    return (axis_error_ev.to(like).clamp(*AXIS_ERROR_LIMITS_EV) / TYPICAL_AXIS_ERROR_EV).log()
+
+
+def _window_features(gain: torch.Tensor, windows: Windows, doubt: torch.Tensor) -> torch.Tensor:
+    """Window limits, noise and doubt about the energies for the context token, (B, 5)."""
     lo, hi = windows.lo_ev, windows.hi_ev
-    return torch.stack([lo / 1000, hi / 1000, (hi - lo + 1).log() - 6, 0.2 * gain.log()], 1)
+    limits = [lo / 1000, hi / 1000, (hi - lo + 1).log() - 6]
+    return torch.stack([*limits, 0.2 * gain.log(), doubt], 1)

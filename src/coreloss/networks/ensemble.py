@@ -19,7 +19,7 @@ class Ensemble(nn.Module):
     summed in logarithms, so that it stays exact where p rounds to 0 or 1.
 
     >>> class Sure(nn.Module):
-    ...     def forward(self, spectrum, mask):
+    ...     def forward(self, spectrum, mask, axis_error_ev=None):
     ...         return torch.tensor([[60.0, -300.0]])
     >>> Ensemble([Sure(), Sure()])(None, None).tolist()
     [[60.0, -300.0]]
@@ -31,8 +31,10 @@ class Ensemble(nn.Module):
         if not self.members:
             raise ValueError("members is empty: an ensemble needs at least one network")
 
-    def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, spectrum: torch.Tensor, mask: torch.Tensor, axis_error_ev: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
-        logits = torch.stack([member(spectrum, mask).float() for member in self.members])
+        logits = torch.stack([m(spectrum, mask, axis_error_ev).float() for m in self.members])
         present, absent = F.logsigmoid(logits), F.logsigmoid(-logits)  # (members, B, 80) each
         return present.logsumexp(0) - absent.logsumexp(0)

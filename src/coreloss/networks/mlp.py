@@ -55,7 +55,9 @@ class MLP(nn.Module):
         self.apply(he_normal)
         self.output = Output(sizes[-1])
 
-    def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, spectrum: torch.Tensor, mask: torch.Tensor, axis_error_ev: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
         x = paper_input(spectrum, mask).squeeze(1)  # (B, 3072)
         return self.output(self.hidden(x))

@@ -87,7 +87,9 @@ class ResNet(nn.Module):
         self.apply(he_normal)
         self.output = Output(self.head.n_features)
 
-    def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, spectrum: torch.Tensor, mask: torch.Tensor, axis_error_ev: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
         x = self.stem(paper_input(spectrum, mask))  # (B, 16, 3072)
         x = self.blocks(x)  # (B, 512, 96)

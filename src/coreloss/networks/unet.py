@@ -111,7 +111,9 @@ class UNet(nn.Module):
         self.apply(he_normal)
         self.output = Output(dense[-1])
 
-    def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, spectrum: torch.Tensor, mask: torch.Tensor, axis_error_ev: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
         x = self.down[0](self.front(spectrum, mask))  # (B, 16, 3072)
         skips = []

@@ -124,7 +124,9 @@ class ViT(nn.Module):
         self.dense = nn.Sequential(*layers)
         self.output = Output(sizes[-1])
 
-    def forward(self, spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, spectrum: torch.Tensor, mask: torch.Tensor, axis_error_ev: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Logits (B, 80) for `spectrum` (B, 3072) float32 and `mask` (B, 3072) bool."""
         x = self.patches(paper_input(spectrum, mask)).transpose(1, 2)  # (B, 383, 128)
         return self.output(self.dense(self.encoder(x)))

@@ -23,6 +23,7 @@ class Batch:
     amount : (B, 80) float32, shares of the specimen's atoms, of all its labelled elements, whether
         an edge of theirs is in the window or not; rows add up to 1
     processed : (B,) bool, the background was taken off, perhaps the plural scattering too
+    axis_error_ev : (B,) float32, stated standard deviation of the energies
     """
 
     counts: torch.Tensor
@@ -32,6 +33,7 @@ class Batch:
     snr: torch.Tensor
     amount: torch.Tensor
     processed: torch.Tensor
+    axis_error_ev: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.counts)

@@ -24,9 +24,11 @@ class Axis:
     """Calibration errors and channels of recorded spectra, (B,) each.
 
     A loss E is recorded as ``E + offset_ev + stretch (E - centre_ev)``, in channels of
-    ``dispersion_ev`` that begin ``phase`` of a channel beside the grid of 1 eV.
+    ``dispersion_ev`` that begin ``phase`` of a channel beside the grid of 1 eV. ``error_ev`` is the
+    standard deviation that is stated for the offset.
     """
 
+    error_ev: torch.Tensor
     offset_ev: torch.Tensor
     stretch: torch.Tensor
     centre_ev: torch.Tensor

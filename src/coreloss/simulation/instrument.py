@@ -20,6 +20,8 @@ TAIL_CHANNELS = 160
 SMOOTH_CHANNELS = 8
 """A smooth background is computed once in so many channels, its logarithm between them cubic."""
 _LOW_START_EV = 150.0
+_FARTHEST_EV = 16.0
+"""Largest energy offset; with that of the dispersion it stays near `bands.AFTER_EV`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,16 +198,17 @@ def draw_detector(mean_counts, settings: SimulationSettings, *, generator) -> De
 def draw_axis(window: Window, settings: SimulationSettings, *, generator) -> Axis:
     """Calibration errors of the axes, and where the recorded channels lie."""
     s, n = settings, (len(window.lo_ev),)
-    offset = normal(n, s.axis_shift_ev, generator=generator)
-    bad = chance(n, s.bad_axis_probability, generator=generator)
-    far = 1 + chance(n, s.lost_axis_probability, generator=generator).float()
-    bad_offset = far * uniform(n, s.bad_axis_shift_ev, generator=generator)
+    error_ev = log_uniform(n, s.axis_error_ev, generator=generator)
+    offset_ev = error_ev * normal(n, 1.0, generator=generator).clamp(-2.5, 2.5)
+    understated = chance(n, s.axis_understated_probability, generator=generator)
+    offset_ev = torch.where(understated, 3 * offset_ev, offset_ev)
     stretch = normal(n, s.dispersion_error, generator=generator).clamp(-8e-3, 8e-3)
     where = uniform(n, (0.0, 1.0), generator=generator)
     dispersion = torch.tensor(DISPERSIONS_EV, device=window.lo_ev.device)[window.dispersion]
     off_grid = (dispersion != 1) | chance(n, s.off_grid_probability, generator=generator)
     return Axis(
-        offset_ev=torch.where(bad, bad_offset, offset),
+        error_ev=error_ev,
+        offset_ev=offset_ev.clamp(-_FARTHEST_EV, _FARTHEST_EV),
         stretch=stretch * chance(n, s.dispersion_error_probability, generator=generator),
         centre_ev=window.lo_ev + where * (window.hi_ev - window.lo_ev),
         dispersion_ev=dispersion,

@@ -11,7 +11,7 @@ _LOG_UNIFORM = (
     *("stray_amount", "damage", "fine_structure_height", "exelfs_amplitude", "thickness_mfp"),
     *("plasmon_width_ev", "surface_plasmon", "zero_loss_fwhm_ev", "background_offset", "afterglow"),
     *("plasmon_tail", "jump_ratio", "mean_counts", "frames", "noise_excess", "gain_variation"),
-    *("gain_ripple", "readout_noise"),
+    *("gain_ripple", "readout_noise", "axis_error_ev"),
 )
 
 VISIBLE_SNR = 3.0
@@ -48,7 +48,11 @@ INGREDIENTS: dict[str, dict] = {
         "plasmon_tail_probability": 0.0,
     },
     "wide jump ratios": {"jump_ratio": (0.2, 1.5)},
-    "axis errors": {"bad_axis_probability": 0.0, "dispersion_error_probability": 0.0},
+    "axis errors": {
+        "axis_error_ev": (1.2, 1.2),
+        "axis_understated_probability": 0.0,
+        "dispersion_error_probability": 0.0,
+    },
     "detector": {
         "frames": (1.0, 1.0),
         "noise_excess": (1.0, 1.0),
@@ -195,11 +199,10 @@ class SimulationSettings:
     splice_probability: float = 0.02
     splice_step: float = 0.03  # standard deviation of the gain between two spliced windows
 
-    # Axis
-    axis_shift_ev: float = 1.2  # standard deviation of the energy offset
-    bad_axis_probability: float = 0.25  # uniform offset instead, within the next limits
-    bad_axis_shift_ev: Range = (-8.0, 8.0)
-    lost_axis_probability: float = 0.07  # of these, twice as far
+    # Axis. Networks are told how far the energies may be off: from spectrometers that were just
+    # calibrated to zero losses that nobody recorded. Some are wrong about it.
+    axis_error_ev: Range = (0.3, 8.0)  # log-uniform, stated standard deviation of the energy offset
+    axis_understated_probability: float = 0.05  # the offset is three times the stated error
     off_grid_probability: float = 0.5  # channels of 1 eV that do not lie at whole eV
     dispersion_error_probability: float = 0.4
     dispersion_error: float = 3e-3  # standard deviation, cut off at 8e-3

@@ -124,18 +124,18 @@ class Simulator:
         specimen = draw_specimen(window.query, self.materials, s, generator=generator)
         pairs = draw_pairs(specimen, window, shells, s, generator=generator)
         flat, peak_area = self._edges(pairs, bands, shells, generator)
-        counts, scale = self._record(flat, pairs, window, bands, shells, order, generator)
+        counts, scale, axis_error_ev = self._record(
+            flat, pairs, window, bands, shells, order, generator
+        )
         snr = self._snr(flat, pairs, peak_area, scale, window, bands, shells)
         observable = observable_elements(window.lo_ev, window.hi_ev)
         amount = specimen.amount_per_element()
         present = (amount > 0) & observable
         rank = order.argsort()
-        window = rows_of(window, rank)
-        mask = window.mask(torch.arange(N_CHANNELS, device=self.device))
-        labels = (present, observable, snr * present, amount)
-        present, observable, snr, amount = (label[rank] for label in labels)
+        mask = rows_of(window, rank).mask(torch.arange(N_CHANNELS, device=self.device))
         processed = window.fit_end_ev > 0
-        return Batch(counts, mask, present, observable, snr, amount, processed)
+        labels = (present, observable, snr * present, amount, processed, axis_error_ev)
+        return Batch(counts, mask, *(label[rank] for label in labels))
 
     # -- the steps, in the order of the physics -------------------------------------------------
 
@@ -173,10 +173,11 @@ class Simulator:
         yield inside[edge], first, values
 
     def _record(self, flat, pairs: Pairs, window: Window, bands: Bands, shells, order, generator):
-        """Scattering, background, dose, detector and user: counts (B, 3072), scale (B,).
+        """Scattering, background, dose, detector and user.
 
-        ``flat`` holds the expected electrons afterwards. Counts come in the order that the spectra
-        had before they were sorted, ``order`` (B,).
+        Counts (B, 3072), scale (B,), stated errors of the axes in eV (B,). Counts, and they alone,
+        come in the order that the spectra had before they were sorted, ``order`` (B,). ``flat``
+        holds the expected electrons afterwards.
         """
         s, n = self.settings, len(bands.n_tiles)
         low_loss = draw_low_loss(window, s, generator=generator)
@@ -212,7 +213,7 @@ class Simulator:
             )
             tiles = bands.first_tile[rows, None] + channel[::TILE] // TILE
             counts[order[rows, None], tiles] = recorded.view(*tiles.shape, TILE)
-        return counts.view(n, -1)[:, :N_CHANNELS], scale
+        return counts.view(n, -1)[:, :N_CHANNELS], scale, axis.error_ev
 
     def _snr(self, expected, pairs: Pairs, peak_area, scale, window: Window, bands: Bands, shells):
         """Signal-to-noise ratio of the best edge set of each element, (B, 80).

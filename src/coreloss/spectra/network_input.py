@@ -9,7 +9,12 @@ import scipy.interpolate
 import scipy.sparse
 import torch
 
-from coreloss.axis import N_CHANNELS, window_of
+from coreloss.axis import (
+    AXIS_ERROR_LIMITS_EV,
+    N_CHANNELS,
+    TYPICAL_AXIS_ERROR_EV,
+    window_of,
+)
 from coreloss.edges import observable_elements
 from coreloss.spectra.repair import between_padding
 from coreloss.spectra.spectrum import check_axis, window_slice
@@ -27,13 +32,20 @@ class NetworkInput:
     """What a network sees: ``spectrum`` (batch, 3072) float32 and ``mask`` (batch, 3072) bool.
 
     The spectrum has mean 1 over the measured channels, which the mask marks, and is 0 elsewhere.
+    ``axis_error_ev`` (batch,) float32 is the standard deviation of the energies; typical ones,
+    `axis.TYPICAL_AXIS_ERROR_EV`, if None.
     """
 
     spectrum: torch.Tensor
     mask: torch.Tensor
+    axis_error_ev: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.spectrum)
+
+    def __getitem__(self, rows) -> NetworkInput:
+        error_ev = None if self.axis_error_ev is None else self.axis_error_ev[rows]
+        return NetworkInput(self.spectrum[rows], self.mask[rows], error_ev)
 
 
 def observable(inputs: NetworkInput) -> np.ndarray:
@@ -41,7 +53,13 @@ def observable(inputs: NetworkInput) -> np.ndarray:
     return observable_elements(*window_of(inputs.mask)).numpy()
 
 
-def preprocess(counts, energy_ev, window_ev: tuple[float, float] | None = None) -> NetworkInput:
+def preprocess(
+    counts,
+    energy_ev,
+    window_ev: tuple[float, float] | None = None,
+    *,
+    axis_error_ev: float = TYPICAL_AXIS_ERROR_EV,
+) -> NetworkInput:
     """Bring spectra on one axis into the form that networks read.
 
     Crop to ``window_ev``, drop padding (an end that repeats one value in all spectra), resample to
@@ -56,16 +74,25 @@ def preprocess(counts, energy_ev, window_ev: tuple[float, float] | None = None) 
         (n,) energies of the channel centres, ascending and uniform.
     window_ev
         Lowest and highest energy to use, None for all.
+    axis_error_ev
+        Standard deviation of the energies, 0.1 to 20 eV.
 
     Raises
     ------
     ValueError
-        When values are not finite, or fewer than 25 channels of 1 eV remain.
+        When values are not finite, the error is out of its limits, or fewer than 25 channels of
+        1 eV remain.
 
     >>> inputs = preprocess(np.linspace(300.0, 100.0, 401), np.arange(401) * 0.5 + 400)
     >>> inputs.mask.nonzero()[[0, -1], 1].tolist(), round(inputs.spectrum.sum().item())
     ([401, 599], 199)
     """
+    least, most = AXIS_ERROR_LIMITS_EV
+    if not least <= axis_error_ev <= most:
+        raise ValueError(
+            f"axis_error_ev = {axis_error_ev} eV; allowed: {least:g}..{most:g}, the standard"
+            " deviation of the energies"
+        )
     energy = np.asarray(energy_ev, dtype=np.float64)
     counts = np.atleast_2d(np.asarray(counts, dtype=np.float64))
     check_axis(energy, counts, min_points=2, min_span_ev=0.0)
@@ -83,7 +110,8 @@ def preprocess(counts, energy_ev, window_ev: tuple[float, float] | None = None) 
             "widen the window or check the energy axis"
         )
     mask = torch.from_numpy(covered).repeat(len(per_ev), 1)
-    return NetworkInput(normalise(torch.from_numpy(per_ev), mask), mask)
+    error_ev = torch.full((len(per_ev),), float(axis_error_ev))
+    return NetworkInput(normalise(torch.from_numpy(per_ev), mask), mask, error_ev)
 
 
 def normalise(counts: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

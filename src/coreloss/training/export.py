@@ -31,21 +31,22 @@ visible elements that are called absent. A false name costs its reader more than
 so that the first lies above the level at which precision equals recall."""
 
 
-def predict(model: torch.nn.Module, spectrum, mask, *, batch_size: int = 256) -> torch.Tensor:
-    """Logits of many spectra, (n, 80) on the CPU; the model is put in evaluation mode."""
+def predict(model: torch.nn.Module, batch: Batch, *, batch_size: int = 256) -> torch.Tensor:
+    """Logits of simulated spectra, (n, 80) on the CPU; the model is put in evaluation mode."""
     model.eval()
     device = next(model.parameters()).device
+    inputs = normalise(batch.counts, batch.mask), batch.mask, batch.axis_error_ev
     with torch.inference_mode():
         parts = [
-            model(x.to(device), m.to(device)).float().cpu()
-            for x, m in zip(spectrum.split(batch_size), mask.split(batch_size), strict=True)
+            model(*(part.to(device) for part in some)).float().cpu()
+            for some in zip(*(x.split(batch_size) for x in inputs), strict=True)
         ]
     return torch.cat(parts)
 
 
 def validate(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
     """Scores on a simulated batch, visible elements only and in the paper's convention (all)."""
-    logits = predict(model, normalise(batch.counts, batch.mask), batch.mask)
+    logits = predict(model, batch)
     probability = logits.double().sigmoid().numpy()
     present = batch.present.cpu().numpy()
     result: dict[str, float] = {}
@@ -72,7 +73,7 @@ def decisions(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
     """
     counted = batch.counted.cpu().numpy()
     present = batch.present.cpu().numpy()
-    logits = predict(model, normalise(batch.counts, batch.mask), batch.mask).double()
+    logits = predict(model, batch).double()
     temperature = fit_temperature(logits.numpy(), present, counted=counted)
     probability = (logits / temperature).sigmoid().numpy()
     threshold = threshold_for_precision(

@@ -246,7 +246,7 @@ def new_state(config: TrainConfig) -> State:
 def backward_pass(network, batch: Batch, config: TrainConfig) -> torch.Tensor:
     """Forward and backward pass of one batch; returns its loss and leaves the gradients."""
     with _autocast(config):
-        logits = network(normalise(batch.counts, batch.mask), batch.mask)
+        logits = network(normalise(batch.counts, batch.mask), batch.mask, batch.axis_error_ev)
     loss = LOSSES[config.loss](logits.float(), batch)
     loss.backward()
     return loss.detach()

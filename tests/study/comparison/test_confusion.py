@@ -22,7 +22,7 @@ class Reads(torch.nn.Module):
         super().__init__()
         self.logits = 20.0 * torch.as_tensor(answers, dtype=torch.float32) - 10.0
 
-    def forward(self, spectrum, mask):
+    def forward(self, spectrum, mask, axis_error_ev=None):
         return self.logits[spectrum.argmax(1) - mask.int().argmax(1) - 20]
 
 
@@ -41,8 +41,9 @@ def marked_batch(n_per_element=2, *, lo=25, hi=3071, elements=range(N)) -> Batch
     present = torch.nn.functional.one_hot(label, N).bool()
     observable = bc.observed_probability(model_of(torch.ones(N, N)), bc.NetworkInput(counts, mask))
     observable = torch.from_numpy(observable > 0.5)
-    zeros = torch.zeros(n, N)
-    return Batch(counts * mask, mask, present, observable, zeros, zeros, torch.zeros(n).bool())
+    zeros, processed = torch.zeros(n, N), torch.zeros(n).bool()
+    labels = (present, observable, zeros, zeros, processed)
+    return Batch(counts * mask, mask, *labels, torch.ones(n))
 
 
 def test_a_perfect_network_confuses_nothing():

@@ -28,7 +28,7 @@ class Oracle(nn.Module):
             for spectrum, present in zip(inputs.spectrum, batch.present, strict=True):
                 self.known[spectrum.numpy().tobytes()] = present
 
-    def forward(self, spectrum, mask):
+    def forward(self, spectrum, mask, axis_error_ev=None):
         labels = torch.stack([self.known[x.numpy().tobytes()] for x in spectrum]).float()
         noise = torch.randn(labels.shape, generator=torch.Generator().manual_seed(0))
         return 12 * labels - 6 + self.noise * noise

@@ -15,14 +15,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from coreloss.datasets.evaluation import observed_probability
+from coreloss.datasets.evaluation import inputs_of, observed_probability
 from coreloss.datasets.published_streams import PARTS, bare_source, block_size, stream_seed
 from coreloss.edges import ELEMENTS, EdgeShell, edge_shells, identifying_sets
 from coreloss.identification.trained_model import Model
 from coreloss.scoring.metrics import as_array, checked_labels, checked_threshold, confusion_rates
 from coreloss.simulation.batch import Batch, concatenate
 from coreloss.simulation.settings import SimulationSettings
-from coreloss.spectra.network_input import NetworkInput, normalise
 
 DISTANCE_EDGES_EV = (0.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 3100.0)
 _SINGLE = next(part for part in PARTS if part.split == "single")
@@ -90,8 +89,8 @@ def confusion(model: Model, batch: Batch) -> Confusion:
 
     Elements without an identifying edge in the window count as not predicted.
     """
-    inputs = NetworkInput(normalise(batch.counts, batch.mask), batch.mask)
-    probability, threshold = observed_probability(model, inputs), model.present_threshold
+    probability = observed_probability(model, inputs_of(batch))
+    threshold = model.present_threshold
     present = as_array(batch.present)
     return Confusion(
         rates=confusion_rates(present, probability, threshold=threshold),
