@@ -10,6 +10,7 @@ TYPICAL_AXIS_ERROR_EV = 1.5
 UNCALIBRATED_AXIS_ERROR_EV = 6.0
 """That of an axis that nobody calibrated."""
 AXIS_ERROR_LIMITS_EV = (0.1, 20.0)
+"""Standard deviations that can be stated."""
 
 
 def energy_ev() -> torch.Tensor:
@@ -21,6 +22,16 @@ def energy_ev() -> torch.Tensor:
     [0.0, 532.0, 3071.0]
     """
     return torch.arange(N_CHANNELS, dtype=torch.float32)
+
+
+def check_axis_error(axis_error_ev: float) -> None:
+    """ValueError for a standard deviation of the energies outside `AXIS_ERROR_LIMITS_EV`."""
+    low, high = AXIS_ERROR_LIMITS_EV
+    if not low <= axis_error_ev <= high:
+        raise ValueError(
+            f"axis_error_ev = {axis_error_ev} eV; allowed: {low:g}..{high:g}, the standard"
+            " deviation of the energies; correct a known error by a shift"
+        )
 
 
 def window_of(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

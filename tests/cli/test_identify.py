@@ -106,11 +106,27 @@ def test_options_reach_identify(run, good, asked, monkeypatch):
     monkeypatch.setattr(reading, "read_spectrum", noting)
     assert run("identify", good)[0] == 0
     assert run("identify", good, "--no-evidence", "--signal", "1", "--uncalibrated")[0] == 0
-    assert run("identify", good, "--signal", "EELS map")[0] == 0
+    assert run("identify", good, "--signal", "EELS map", "--axis-error", "0.5")[0] == 0
     assert "evidence" not in asked[0]
     assert asked[1]["evidence"] is False
-    assert [call["uncalibrated"] for call in asked] == [False, True, False]
+    assert [call["axis_error_ev"] for call in asked] == [1.5, 6.0, 0.5]
     assert wanted == [{}, {"signal": 1}, {"signal": "EELS map"}]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--axis-error", "2", "--uncalibrated"), "--axis-error 2 and --uncalibrated"),
+        (("--axis-error", "0"), "axis_error_ev = 0.0 eV; allowed: 0.1..20"),
+        (("--axis-error", "25"), "axis_error_ev = 25.0 eV; allowed: 0.1..20"),
+    ],
+)
+@pytest.mark.parametrize("command", ["identify", "map"])
+def test_impossible_errors_of_the_axis_are_one_line(run, good, asked, command, options, said):
+    code, out, err = run(command, good, *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert asked == []
 
 
 def test_signal_that_is_not_there_is_one_line(run, good, asked):

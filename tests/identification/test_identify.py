@@ -28,6 +28,7 @@ class Constant(torch.nn.Module):
 
     def forward(self, spectrum, mask, axis_error_ev=None):
         self.seen.append((spectrum, mask))
+        self.told_ev = axis_error_ev
         return self.logits.expand(len(spectrum), -1)
 
 
@@ -283,13 +284,13 @@ def test_shipped_network_finds_titanium_and_oxygen():
         assert {"Ti", "O"} <= set(found.present)
 
 
-def test_uncalibrated_axes_are_averaged_over_shifts(model):
-    plain = identify(background(), model=model)
-    result = identify(background(), model=model, uncalibrated=True)
-    assert len(model.network.seen) == 1 + 9
-    assert "put the energies off by" in result.warnings[-1]
-    assert plain.warnings == ()
-    assert result.not_observable == plain.not_observable
-    known = ~np.isnan(plain.probability)
-    np.testing.assert_array_equal(np.isnan(result.probability), ~known)
-    np.testing.assert_allclose(result.probability[known], plain.probability[known], atol=1e-6)
+def test_the_network_is_told_how_far_the_energies_may_be_off(model):
+    for options, told_ev in (({}, 1.5), ({"axis_error_ev": 6.0}, 6.0)):
+        identify(background(m=3), model=model, each=True, **options)
+        assert model.network.told_ev.tolist() == [told_ev] * 3
+
+
+@pytest.mark.parametrize("axis_error_ev", [0.0, -1.5, 20.1, float("nan")])
+def test_errors_of_the_axis_out_of_their_limits_are_refused(model, axis_error_ev):
+    with pytest.raises(ValueError, match=r"axis_error_ev = .* allowed: 0.1..20"):
+        identify(background(), model=model, axis_error_ev=axis_error_ev)

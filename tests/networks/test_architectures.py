@@ -260,6 +260,13 @@ class Fixed(nn.Module):
         return self.logits.expand(len(spectrum), -1)
 
 
+class Told(nn.Module):
+    """Answers the stated error of the energies."""
+
+    def forward(self, spectrum, mask, axis_error_ev=None):
+        return axis_error_ev[:, None]
+
+
 def test_an_ensemble_answers_the_mean_of_the_probabilities():
     members = [small("mlp", seed=seed) for seed in range(2)] + [small("cnn_bilstm")]
     ensemble = Ensemble(members).eval()
@@ -268,6 +275,11 @@ def test_an_ensemble_answers_the_mean_of_the_probabilities():
         mean = torch.stack([member(spectrum, mask).sigmoid() for member in members]).mean(0)
         torch.testing.assert_close(ensemble(spectrum, mask).sigmoid(), mean)
     assert not members[0].training
+
+
+def test_an_ensemble_tells_its_members_the_error_of_the_axis():
+    ensemble, error_ev = Ensemble([Told(), Told()]), torch.tensor([0.5, 4.0])
+    torch.testing.assert_close(ensemble(*batch(2), error_ev), error_ev[:, None])
 
 
 def test_an_ensemble_is_exact_where_probabilities_round_to_0_or_1():

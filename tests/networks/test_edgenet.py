@@ -134,16 +134,14 @@ def test_tokens_look_where_their_edge_is(symbol, onset_ev):
     energy = (energy - windows.begin.repeat_interleave(windows.length)).float()
     edges = (network.element == ELEMENT_INDEX[symbol]).nonzero().flatten()
     edge = edges[(network.onset_ev[edges] - onset_ev).abs().argmin()]
-    seen = []
-    network.look.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     features = torch.nn.functional.pad(energy, (MARGIN, MARGIN))[:: network.stride, None]
     with torch.inference_mode():
-        network._look(
+        around = network._around(
             features.expand(-1, network.config.channels),
             windows,
             *torch.stack([torch.tensor([0, 1]), edge.repeat(2)]),
         )
-    looked = seen[0].view(2, -1, network.config.channels)[..., 0]
+    looked = around.view(2, -1, network.config.channels)[..., 0]
     wanted = network.onset_ev[edge] + torch.tensor(network.config.offsets_ev)
     for row, (lo, hi) in enumerate(((100, 700), (301, 1200))):
         inside = (wanted >= lo) & (wanted <= hi)
@@ -181,11 +179,26 @@ def test_a_window_without_any_edge_is_answered(network):
     assert torch.isfinite(logits).all()
 
 
+def test_the_answer_follows_the_stated_error_of_the_axis(network):
+    masks = torch.cat([window(100, 700), window(400, 900)])
+    x = normalised(torch.rand(2, N_CHANNELS, generator=generator_for(0, 5)) + 0.5, masks)
+    with torch.inference_mode():
+        silent = network(x, masks)
+        typical, good, bad, beyond = (
+            network(x, masks, torch.full((2,), error_ev)) for error_ev in (1.5, 0.1, 20.0, 500.0)
+        )
+        mixed = network(x, masks, torch.tensor([0.1, 20.0]))
+    torch.testing.assert_close(silent, typical)
+    assert min((good - typical).abs().max(), (bad - typical).abs().max()) > 1e-3
+    torch.testing.assert_close(bad, beyond)  # no further than it was trained
+    torch.testing.assert_close(mixed, torch.stack([good[0], bad[1]]), rtol=1e-4, atol=1e-4)
+
+
 def test_gradients_reach_every_parameter():
     network = EdgeNet(EdgeNetConfig(channels=8, dim=16, blocks=1, layers=1)).train()
     mask = window(60, 3000, 2)
     x = normalised(torch.rand(2, N_CHANNELS, generator=generator_for(0, 4)) + 0.5, mask)
-    network(x, mask).square().sum().backward()
+    network(x, mask, torch.tensor([0.5, 5.0])).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name

@@ -20,7 +20,7 @@ def quiet(n):
         *(zero for _ in det.Detector.__dataclass_fields__),
     )
     detector = replace(detector, noise_excess=one, ripple_channels=30 * one)
-    return {"detector": detector, "axis": det.Axis(zero, zero, zero, one, zero)}
+    return {"detector": detector, "axis": det.Axis(one, zero, zero, zero, one, zero)}
 
 
 def recorded(expected, *, seed=0, mask=None, first_ev=0.0, axis=None, **changes):
@@ -137,7 +137,7 @@ def test_binning_and_spreading_keep_a_parabola(factor):
 def test_an_axis_error_moves_a_line_where_it_says():
     energy = torch.arange(N) + 100.0
     line = torch.exp(-(((energy - 700) / 6) ** 2)).repeat(1, 1)
-    axis = det.Axis(*(torch.tensor([v]) for v in (3.3, 4e-3, 450.0, 1.0, 0.0)))
+    axis = det.Axis(*(torch.tensor([v]) for v in (1.0, 3.3, 4e-3, 450.0, 1.0, 0.0)))
     shown = det.on_recorded_axis(line, torch.tensor([100.0]), axis)[0]
     centre = float((shown * energy).sum() / shown.sum())
     assert centre == pytest.approx(700 + 3.3 + 4e-3 * (700 - 450), abs=0.02)

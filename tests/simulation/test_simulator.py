@@ -2,11 +2,13 @@
 
 import hashlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from coreloss.axis import window_of
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS, edge_shells, observable_elements
 from coreloss.materials.split import query_table, split_materials
 from coreloss.materials.table import load_materials
@@ -16,6 +18,7 @@ from coreloss.simulation.bands import AFTER_EV, BAND_LEAD_EV, continuum, sorted_
 from coreloss.simulation.batch import concatenate
 from coreloss.simulation.instrument import (
     background_shape,
+    draw_axis,
     draw_background,
     draw_low_loss,
     plasmon_tail,
@@ -50,7 +53,7 @@ def batch(simulator):
 
 
 def digest(batch):
-    parts = (batch.counts, batch.mask, batch.present, batch.snr, batch.amount)
+    parts = (batch.counts, batch.mask, batch.present, batch.snr, batch.amount, batch.axis_error_ev)
     return hashlib.sha256(b"".join(p.contiguous().numpy().tobytes() for p in parts)).hexdigest()
 
 
@@ -69,7 +72,7 @@ def test_the_stream_is_the_one_it_was():
     assert hashlib.sha256(drawn).hexdigest() == (
         "8c1a86ec4311046a163f70401822beb09446b219b3bf32cf657c57659be1bb80"
     )
-    assert first.counts.double().sum().item() == pytest.approx(94655147794.86328, rel=1e-5)
+    assert first.counts.double().sum().item() == pytest.approx(94025240668.13629, rel=1e-5)
 
 
 def test_the_number_of_threads_does_not_matter(simulator, batch):
@@ -380,3 +383,44 @@ def test_light_elements_begin_late_in_bonds(simulator):
         assert mean[element] == pytest.approx(s.bonded_shift_others * late, abs=0.4)
     assert max(map(max, shifts.values())) <= SHIFT_STEPS[1] * SHIFT_STEP_EV
     assert min(map(min, shifts.values())) >= SHIFT_STEPS[0] * SHIFT_STEP_EV
+
+
+def axes(**changes):
+    """200000 axes, with stated errors and offsets."""
+    n = 200_000
+    window = SimpleNamespace(
+        lo_ev=torch.full((n,), 300.0),
+        hi_ev=torch.full((n,), 900.0),
+        dispersion=torch.zeros(n, dtype=torch.long),
+    )
+    settings = replace(SimulationSettings(), **changes)
+    return draw_axis(window, settings, generator=generator_for(3, 0))
+
+
+def test_offsets_have_the_standard_deviation_that_is_stated():
+    axis = axes(axis_understated_probability=0.0)
+    assert axis.error_ev.aminmax() == pytest.approx((0.3, 8.0), rel=1e-3)
+    assert axis.error_ev.log().mean().exp().item() == pytest.approx(2.4**0.5, rel=0.01)
+    for low_ev, high_ev in ((0.3, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 4.0), (4.0, 6.0)):
+        some = (axis.error_ev >= low_ev) & (axis.error_ev < high_ev)
+        ratio = axis.offset_ev[some] / axis.error_ev[some]
+        assert ratio.mean().abs() < 0.03
+        assert ratio.std().item() == pytest.approx(0.989, abs=0.02)  # cut off at 2.5
+
+
+def test_some_axes_are_worse_than_stated_and_none_is_far_off():
+    axis = axes(axis_error_ev=(1.0, 1.0))
+    assert (axis.offset_ev.abs() > 2.501).float().mean().item() == pytest.approx(0.02, abs=0.002)
+    assert axes().offset_ev.abs().max() == 16.0
+
+
+def test_stated_errors_stay_with_their_spectra(simulator, monkeypatch):
+    """Spectra are sorted inside a block: here the error is where the window begins."""
+
+    def marked(window, settings, *, generator):
+        return replace(draw_axis(window, settings, generator=generator), error_ev=window.lo_ev)
+
+    monkeypatch.setattr("coreloss.simulation.simulator.draw_axis", marked)
+    batch = simulator.block(0)
+    begin_ev, _ = window_of(batch.mask)
+    assert (batch.axis_error_ev - begin_ev).abs().max() <= 1

@@ -20,7 +20,18 @@ from coreloss.cli.data import data_app
 from coreloss.cli.dataset import dataset_command
 from coreloss.cli.gos import gos_app
 from coreloss.cli.maps import map_command, quantify_command
-from coreloss.cli.options import MaterialsSource, ModelName, Plot, Seed, Shift, Signal, WindowOption
+from coreloss.cli.options import (
+    AxisError,
+    MaterialsSource,
+    ModelName,
+    Plot,
+    Seed,
+    Shift,
+    Signal,
+    Uncalibrated,
+    WindowOption,
+    axis_error_of,
+)
 from coreloss.cli.output import JsonTarget, complain, quiet_stdout, show, write_json
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -87,9 +98,8 @@ def identify(
     window: WindowOption = None,
     shift_ev: Shift = 0.0,
     each: Annotated[bool, typer.Option("--each", help="Every spectrum, not their sum.")] = False,
-    uncalibrated: Annotated[
-        bool, typer.Option("--uncalibrated", help="Energies may be off by several eV.")
-    ] = False,
+    axis_error: AxisError = None,
+    uncalibrated: Uncalibrated = False,
     signal: Signal = None,
     no_evidence: Annotated[
         bool, typer.Option("--no-evidence", help="The network alone, without fits of the edges.")
@@ -125,7 +135,7 @@ def identify(
     wanted = {} if signal is None else {"signal": work.signal_of(signal)}
     options: dict[str, Any] = {"window_ev": window, "shift_ev": shift_ev, "each": each}
     options |= {"evidence": False} if no_evidence else {}
-    options |= {"uncalibrated": uncalibrated}
+    options |= {"axis_error_ev": axis_error_of(axis_error, uncalibrated)}
     paths, results = list(work.expand(files)), []
     with quiet_stdout():
         network = load_model(model)

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from coreloss.cli.identify import check_figures, check_targets, signal_of
-from coreloss.cli.options import ModelName, Plot, Shift, Signal, WindowOption
+from coreloss.cli.options import (
+    AxisError,
+    ModelName,
+    Plot,
+    Shift,
+    Signal,
+    Uncalibrated,
+    WindowOption,
+    axis_error_of,
+)
 from coreloss.cli.output import JsonTarget, quiet_stdout, show, write_json
 
 Image = Annotated[Path, typer.Argument(help="dm3, dm4, hspy, emd ...: image, line or spectrum.")]
@@ -24,6 +33,8 @@ def map_command(
     ] = None,
     window: WindowOption = None,
     shift_ev: Shift = 0.0,
+    axis_error: AxisError = None,
+    uncalibrated: Uncalibrated = False,
     pool: Annotated[int, typer.Option(help="Sum every pixel with its neighbours: 3 is 3 x 3.")] = 1,
     signal: Signal = None,
     model: ModelName = "edgenet-small",
@@ -41,6 +52,7 @@ def map_command(
 
     check_targets(json_target, None, None, plot)
     check_figures(plot, "log")
+    axis_error_ev = axis_error_of(axis_error, uncalibrated)
     with quiet_stdout():
         image = open_image(file, signal=signal_of(signal))
         maps = map_elements(
@@ -48,6 +60,7 @@ def map_command(
             model=model,
             window_ev=window,
             shift_ev=shift_ev,
+            axis_error_ev=axis_error_ev,
             pool=pool,
             out=out,
             progress=True,

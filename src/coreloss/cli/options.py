@@ -15,6 +15,25 @@ def complete_models(incomplete: str) -> list[str]:
     return [name for name in shipped_models() if name.startswith(incomplete)]
 
 
+def axis_error_of(axis_error_ev: float | None, uncalibrated: bool) -> float:
+    """Stated error of the energies in eV; ValueError out of its limits or given in both ways.
+
+    >>> axis_error_of(None, False), axis_error_of(None, True), axis_error_of(0.5, False)
+    (1.5, 6.0, 0.5)
+    """
+    from coreloss.axis import TYPICAL_AXIS_ERROR_EV, UNCALIBRATED_AXIS_ERROR_EV, check_axis_error
+
+    if axis_error_ev is None:
+        return UNCALIBRATED_AXIS_ERROR_EV if uncalibrated else TYPICAL_AXIS_ERROR_EV
+    if uncalibrated:
+        raise ValueError(
+            f"--axis-error {axis_error_ev:g} and --uncalibrated, which is"
+            f" {UNCALIBRATED_AXIS_ERROR_EV:g} eV; allowed: one of them"
+        )
+    check_axis_error(axis_error_ev)
+    return axis_error_ev
+
+
 ModelName = Annotated[
     str,
     typer.Option(
@@ -28,6 +47,18 @@ WindowOption = Annotated[
     typer.Option(metavar="LO HI", help="Energies to use, in eV, after the shift."),
 ]
 Shift = Annotated[float, typer.Option(help="Add to every energy, in eV.")]
+AxisError = Annotated[
+    float | None,
+    typer.Option(
+        "--axis-error",
+        metavar="EV",
+        help="Standard deviation of the energies.",
+        show_default="1.5",
+    ),
+]
+Uncalibrated = Annotated[
+    bool, typer.Option("--uncalibrated", help="Energies may be off by several eV: a large error.")
+]
 Signal = Annotated[
     str | None, typer.Option(metavar="N|TITLE", help="Which of several spectra in a file.")
 ]

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from coreloss.axis import window_of
+from coreloss.axis import TYPICAL_AXIS_ERROR_EV, window_of
 from coreloss.beam import Beam
 from coreloss.edges import ELEMENTS, observable_elements
-from coreloss.identification.axis_shift import Shifted, over_shifts
 from coreloss.identification.edge_fit import TYPICAL_BEAM, EdgeEvidence, edge_evidence
 from coreloss.identification.evidence import KNOWN_FROM, Findings, best_z, contamination, findings
 from coreloss.identification.trained_model import DEFAULT_MODEL, Model, model_of
@@ -214,7 +213,7 @@ def identify(
     shift_ev: float = 0.0,
     each: bool = False,
     evidence: bool | None = None,
-    uncalibrated: bool = False,
+    axis_error_ev: float = TYPICAL_AXIS_ERROR_EV,
 ) -> Identification:
     """Elements in a spectrum.
 
@@ -234,27 +233,24 @@ def identify(
     evidence
         Fit the edges of the candidates, and let the fits join the decision; by default for up to
         `MOST_WITH_EVIDENCE` spectra.
-    uncalibrated
-        The energies may be off by several eV: average the answers over shifts of the axis, see
-        `axis_shift.over_shifts`. Costs some certainty on an axis that is right.
+    axis_error_ev
+        Standard deviation of the energies after the shift, 0.1 to 20 eV. The network hedges between
+        edges that such an error could confuse; `axis.UNCALIBRATED_AXIS_ERROR_EV` fits an axis that
+        nobody calibrated.
 
     Raises
     ------
     ValueError
-        When the window holds no data or too many missing values, or the model is unknown.
+        When the window holds no data or too many missing values, the error of the axis is out of
+        its limits, or the model is unknown.
     """
     loaded = model_of(model)
     used, cut_ev = _prepared(as_spectrum(spectrum), window_ev, shift_ev, each)
-    inputs = preprocess(used.counts, used.energy_ev)
+    inputs = preprocess(used.counts, used.energy_ev, axis_error_ev=axis_error_ev)
     low, high = window_of(inputs.mask[:1])
     window = (float(low[0]), float(high[0]))
     observable = observable_elements(*window).numpy()
-    if uncalibrated:
-        shifted = over_shifts(loaded.probability, inputs)
-        probability = np.where(observable, np.nan_to_num(shifted.probability), np.nan)
-        used = _told(used, shifted)
-    else:
-        probability = np.where(observable, loaded.probability(inputs), np.nan)
+    probability = np.where(observable, loaded.probability(inputs), np.nan)
     found: tuple[Findings, ...] = ()
     if len(used) <= MOST_WITH_EVIDENCE if evidence is None else evidence:
         probability, found = with_evidence(loaded, inputs, probability, beam=beam_of(used))
@@ -306,13 +302,6 @@ def _prepared(
         used = used.crop(*window_ev)
     used = used.mended()
     return without_faults(used if each else used.sum()), cut_ev
-
-
-def _told(spectrum: Spectrum, shifted: Shifted) -> Spectrum:
-    """With a note on the shift that the answers of the network ask for."""
-    offset, spread = -float(shifted.correction_ev.mean()), float(shifted.spread_ev.mean())
-    note = f"the answers of the network put the energies off by {offset:+.1f} +- {spread:.1f} eV"
-    return replace(spectrum, warnings=(*spectrum.warnings, note))
 
 
 def beam_of(spectrum: Spectrum) -> Beam:

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from scipy.ndimage import convolve
 
+from coreloss.axis import TYPICAL_AXIS_ERROR_EV, check_axis_error
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.identification.trained_model import DEFAULT_MODEL, Model, model_of
 from coreloss.mapping.rules import FALSE_PIXELS, Detection, around_largest, consistent, controlled
@@ -114,10 +115,16 @@ class NetworkWork:
     model: str | Model
     window_ev: tuple[float, float]
     shift_ev: float = 0.0
+    axis_error_ev: float = TYPICAL_AXIS_ERROR_EV
 
     def __call__(self, spectrum: Spectrum, start: int = 0) -> dict[str, np.ndarray]:
-        model = model_of(self.model)
-        p = probabilities(spectrum, model, window_ev=self.window_ev, shift_ev=self.shift_ev)
+        p = probabilities(
+            spectrum,
+            model_of(self.model),
+            window_ev=self.window_ev,
+            shift_ev=self.shift_ev,
+            axis_error_ev=self.axis_error_ev,
+        )
         return {"probability": p}
 
 
@@ -127,6 +134,7 @@ def map_elements(
     model: str | Path | Model = DEFAULT_MODEL,
     window_ev: tuple[float, float] | None = None,
     shift_ev: float = 0.0,
+    axis_error_ev: float = TYPICAL_AXIS_ERROR_EV,
     pool: int = 1,
     out: str | Path | None = None,
     client: Any = None,
@@ -142,6 +150,8 @@ def map_elements(
         Energies to use, after the shift; by default the usable part of the sum.
     shift_ev
         Added to every energy.
+    axis_error_ev
+        Standard deviation of the energies, as for `identify`.
     pool
         Odd number: every pixel is seen together with the pool x pool pixels around it, for low
         doses. Needs the image in memory.
@@ -156,6 +166,7 @@ def map_elements(
         When the data cannot be read, or an option does not fit.
     """
     check_target(out, client)
+    check_axis_error(axis_error_ev)
     image = open_image(data)
     if pool != 1:
         image = open_image(pooled(image, pool))
@@ -173,11 +184,12 @@ def map_elements(
         "warnings": notes,
         "around": {},
     }
-    work = NetworkWork(model if isinstance(model, Model) else str(model), window, shift_ev)
-    attributes = _attributes(about) | {"shift_ev": shift_ev, "pool": pool}
+    axis: dict[str, float] = {"shift_ev": shift_ev, "axis_error_ev": axis_error_ev}
+    work = NetworkWork(model if isinstance(model, Model) else str(model), window, **axis)
+    attributes = _attributes(about) | axis | {"pool": pool}
     how: dict[str, Any] = {"attributes": attributes, "client": client, "progress": progress}
     found = ElementMaps(applied(image, work, out=out, **how)["probability"], **about)
-    found = replace(found, around=around_clusters(image, found, loaded, shift_ev=shift_ev))
+    found = replace(found, around=around_clusters(image, found, loaded, **axis))
     if out is not None:
         with h5py.File(out, "r+") as file:
             file.attrs["around"] = json.dumps(found.around)
@@ -206,6 +218,7 @@ def probabilities(
     *,
     window_ev: tuple[float, float],
     shift_ev: float = 0.0,
+    axis_error_ev: float = TYPICAL_AXIS_ERROR_EV,
 ) -> np.ndarray:
     """Probabilities (m, 80) float32 of each spectrum, NaN where not observable."""
     used = spectrum.shift(shift_ev) if shift_ev else spectrum
@@ -213,7 +226,8 @@ def probabilities(
 
     def batch(start: int) -> np.ndarray:
         few = replace(used, counts=used.counts[start : start + RESAMPLED_TOGETHER], map_shape=())
-        inputs = preprocess(without_faults(few).counts, used.energy_ev)
+        counts = without_faults(few).counts
+        inputs = preprocess(counts, used.energy_ev, axis_error_ev=axis_error_ev)
         seen = observable(inputs)
         return np.where(seen, model.probability(inputs), np.nan).astype(np.float32)
 
@@ -236,11 +250,11 @@ def pooled(data: Any, size: int) -> Spectrum:
 
 
 def around_clusters(
-    image: SpectrumImage, maps: ElementMaps, model: Model, *, shift_ev: float = 0.0
+    image: SpectrumImage, maps: ElementMaps, model: Model, **axis: float
 ) -> dict[str, float]:
     """Probability of each detected element in the sum of the spectra around its largest cluster.
 
-    Of up to `MOST_SUMMED` of them, evenly spread.
+    Of up to `MOST_SUMMED` of them, evenly spread. ``axis``: shift and error as for `probabilities`.
     """
     decision, rows = maps.decision, {}
     for element in maps.present():
@@ -254,7 +268,7 @@ def around_clusters(
     for element, wanted in rows.items():
         counts = spectra.counts[np.searchsorted(read, wanted)]
         own = replace(spectra, counts=counts, map_shape=())
-        p = probabilities(own.sum(), model, window_ev=maps.window_ev, shift_ev=shift_ev)
+        p = probabilities(own.sum(), model, window_ev=maps.window_ev, **axis)
         found[element] = round(float(np.nan_to_num(p[0, ELEMENT_INDEX[element]])), 4)
     return found
 

@@ -339,7 +339,8 @@ class EdgeNet(nn.Module):
         inside = inside_window(self.onset_ev, windows.lo_ev, windows.hi_ev)
         row, edge = inside.nonzero(as_tuple=True)  # m tokens, ordered by spectrum
         doubt = _doubt(axis_error_ev, windows.lo_ev)
-        token = self._look(features, windows, row, edge, doubt)  # (m, d)
+        around = self._around(features, windows, row, edge)  # (m, offsets * c)
+        token = self._look(around, edge, doubt[row])  # (m, d)
         context = self.context(_window_features(gain, windows, doubt)).to(token.dtype)
         token = self._exchange(token, context, row)
         vote = (token * self.evidence[edge]).sum(1) + self.shared_evidence(token).squeeze(1).float()
@@ -390,8 +391,8 @@ class EdgeNet(nn.Module):
             tokens = layer(tokens, None)
         return self.norm(tokens[:, 1:]).flatten(0, 1).float()
 
-    def _look(self, features, windows, row, edge, doubt):
-        """Features around the onset of each token's edge and ``doubt`` (B,), mapped to (m, dim).
+    def _around(self, features, windows, row, edge):
+        """Features at the offsets from the onset of each token's edge, (m, offsets * c).
 
         A look beyond the window ends in the middle of the empty channels around it.
         """
@@ -401,10 +402,16 @@ class EdgeNet(nn.Module):
         index = torch.minimum(index, length[row, None] - 1)
         index = index + begin[row, None] + MARGIN // self.stride
         cut = features.index_select(0, index.flatten())  # (m * offsets, c)
-        # The last column by itself: the many features need not be copied to stand beside one.
-        weight, last = self.look.weight.split([self.look.in_features - 1, 1], 1)
-        token = F.linear(cut.view(len(row), weight.shape[1]), weight, self.look.bias)
-        token = F.gelu(token + (doubt[row, None] * last.T).to(token.dtype))
+        return cut.view(len(row), self.look.in_features - 1)
+
+    def _look(self, around, edge, doubt):
+        """Tokens (m, dim) from what lies around their edges and ``doubt`` about the energies (m,).
+
+        The last column by itself: the many features need not be copied to stand beside one.
+        """
+        weight, last = self.look.weight.split([around.shape[1], 1], 1)
+        seen = F.linear(around, weight, self.look.bias)
+        token = F.gelu(seen + (doubt[:, None] * last.T).to(seen.dtype))
         return token + self.mix(token * self.gain[edge] + self.embedding[edge])
 
 

@@ -9,12 +9,7 @@ import scipy.interpolate
 import scipy.sparse
 import torch
 
-from coreloss.axis import (
-    AXIS_ERROR_LIMITS_EV,
-    N_CHANNELS,
-    TYPICAL_AXIS_ERROR_EV,
-    window_of,
-)
+from coreloss.axis import N_CHANNELS, TYPICAL_AXIS_ERROR_EV, check_axis_error, window_of
 from coreloss.edges import observable_elements
 from coreloss.spectra.repair import between_padding
 from coreloss.spectra.spectrum import check_axis, window_slice
@@ -87,12 +82,7 @@ def preprocess(
     >>> inputs.mask.nonzero()[[0, -1], 1].tolist(), round(inputs.spectrum.sum().item())
     ([401, 599], 199)
     """
-    least, most = AXIS_ERROR_LIMITS_EV
-    if not least <= axis_error_ev <= most:
-        raise ValueError(
-            f"axis_error_ev = {axis_error_ev} eV; allowed: {least:g}..{most:g}, the standard"
-            " deviation of the energies"
-        )
+    check_axis_error(axis_error_ev)
     energy = np.asarray(energy_ev, dtype=np.float64)
     counts = np.atleast_2d(np.asarray(counts, dtype=np.float64))
     check_axis(energy, counts, min_points=2, min_span_ev=0.0)

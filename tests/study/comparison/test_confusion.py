@@ -9,6 +9,7 @@ from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.identification.trained_model import Model, load_model
 from coreloss.simulation.batch import Batch
 from coreloss.simulation.settings import SimulationSettings
+from coreloss.spectra.network_input import NetworkInput
 from coreloss.study.comparison import confusion as bc
 
 N = len(ELEMENTS)
@@ -39,7 +40,7 @@ def marked_batch(n_per_element=2, *, lo=25, hi=3071, elements=range(N)) -> Batch
     mask = torch.zeros(n, 3072, dtype=torch.bool)
     mask[:, lo : hi + 1] = True
     present = torch.nn.functional.one_hot(label, N).bool()
-    observable = bc.observed_probability(model_of(torch.ones(N, N)), bc.NetworkInput(counts, mask))
+    observable = bc.observed_probability(model_of(torch.ones(N, N)), NetworkInput(counts, mask))
     observable = torch.from_numpy(observable > 0.5)
     zeros, processed = torch.zeros(n, N), torch.zeros(n).bool()
     labels = (present, observable, zeros, zeros, processed)

@@ -124,6 +124,16 @@ def test_offsets_and_stretches_move_edges_by_what_they_say():
     torch.testing.assert_close(same.spectrum, inputs.spectrum / inputs.spectrum[:, 400:801].mean())
 
 
+def test_moved_spectra_lose_what_leaves_the_axis():
+    error_ev = torch.full((1,), 4.0)
+    whole = bench.NetworkInput(torch.ones(1, 3072), torch.ones(1, 3072, dtype=torch.bool), error_ev)
+    up, down = bench.moved(whole, 3), bench.moved(whole, -2)
+    assert (up.mask[0, :3].any(), down.mask[0, -2:].any()) == (False, False)
+    assert up.spectrum.sum() == 3069
+    assert down.spectrum.sum() == 3070
+    assert up.axis_error_ev is error_ev
+
+
 def test_dose_and_window_are_set_and_the_rest_stays():
     few, many = (bench.simulated_at("dose", x, n=8) for x in (100.0, 1e7))
     np.testing.assert_array_equal(few.present, many.present)

@@ -20,7 +20,6 @@ import torch
 from coreloss.datasets.evaluation import inputs_of, observed_probability
 from coreloss.datasets.measured import ExperimentalSet, load_record, measured_set
 from coreloss.edges import MARGIN_AFTER_EV, MARGIN_BEFORE_EV, identifying_sets
-from coreloss.identification.axis_shift import moved
 from coreloss.identification.edge_fit import element_z
 from coreloss.identification.evidence import KNOWN_FROM, Combination, fit_combination
 from coreloss.identification.trained_model import Model
@@ -160,6 +159,16 @@ def measured_at(kind: str, x: float, *, directory: str | Path, seed: int = 0) ->
     return _wrong_axis(_labelled(plain, "A"), kind, x)
 
 
+def moved(inputs: NetworkInput, shift_ev: int) -> NetworkInput:
+    """The same spectra with ``shift_ev`` added to their energies; what leaves the axis is lost."""
+    if not shift_ev:
+        return inputs
+    spectrum, mask = (torch.roll(x, shift_ev, 1) for x in (inputs.spectrum, inputs.mask))
+    lost = slice(0, shift_ev) if shift_ev > 0 else slice(shift_ev, None)
+    spectrum[:, lost], mask[:, lost] = 0, False
+    return replace(inputs, spectrum=spectrum, mask=mask)
+
+
 def stretched(inputs: NetworkInput, error: float, *, about: float) -> NetworkInput:
     """Spectra whose dispersion is too large by a relative ``error``.
 
@@ -176,7 +185,7 @@ def stretched(inputs: NetworkInput, error: float, *, about: float) -> NetworkInp
         rows.append(values[0])
         masks.append(covered)
     mask = torch.from_numpy(np.stack(masks))
-    return NetworkInput(normalise(torch.from_numpy(np.stack(rows)), mask), mask)
+    return replace(inputs, spectrum=normalise(torch.from_numpy(np.stack(rows)), mask), mask=mask)
 
 
 def cropped(labelled: Labelled, width_ev: float, *, generator: np.random.Generator) -> Labelled:
