@@ -11,6 +11,7 @@ Hartree atomic units inside (energy 27.2114 eV, length 0.529177 Angstrom).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -72,7 +73,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Atom:
-    """Neutral atom: orbitals and potential energy times radius ``rv`` (N,) [hartree bohr]."""
+    """Atom or ion: orbitals and potential energy times radius ``rv`` (N,) [hartree bohr]."""
 
     symbol: str
     atomic_number: int
@@ -205,7 +206,7 @@ def _thomas_fermi(z: int, grid: Grid) -> np.ndarray:
 
 
 def _solve_orbitals(
-    shells: dict[str, int], rv: np.ndarray, grid: Grid, c: float, guesses: dict
+    shells: Mapping[str, float], rv: np.ndarray, grid: Grid, c: float, guesses: dict
 ) -> list[Orbital]:
     """All bound orbitals in the potential; electrons spread over j by 2j + 1."""
     from coreloss.atoms.radial import bound_orbital
@@ -238,9 +239,17 @@ def _mixed(inputs: list[np.ndarray], residuals: list[np.ndarray], beta: float) -
 
 
 def solve_atom(
-    symbol: str, *, xc: str = "slater", latter: bool = True, c: float = LIGHT_SPEED
+    symbol: str,
+    *,
+    shells: Mapping[str, float] | None = None,
+    xc: str = "slater",
+    latter: bool = True,
+    c: float = LIGHT_SPEED,
 ) -> Atom:
     """Self-consistent atom of an element from H to Bi.
+
+    ``shells``: electrons by nl shell, by default those of `ground_state`: fewer than Z make an ion,
+    half electrons a transition state (J. C. Slater, Adv. Quantum Chem. 6 (1972) 1).
 
     ``xc``: 'slater' (Hartree-Slater, the default), 'lda' (exchange and VWN correlation), or
     'bare' (electrons in -Z/r only, for comparisons with hydrogen). ``latter``: correct the tail.
@@ -248,7 +257,11 @@ def solve_atom(
     """
     if xc not in ("slater", "lda", "bare"):
         raise ValueError(f"xc is {xc!r}; choose 'slater', 'lda' or 'bare'")
-    z, shells, grid = atomic_number(symbol), ground_state(symbol), radial_grid()
+    z, grid = atomic_number(symbol), radial_grid()
+    shells = ground_state(symbol) if shells is None else shells
+    unscreened = z - sum(shells.values()) + 1.0  # of an electron far outside
+    if unscreened < 1:
+        raise ValueError(f"{symbol} has {z} electrons at most; shells hold {sum(shells.values())}")
     rv = np.full(grid.r.size, -float(z)) if xc == "bare" else _thomas_fermi(z, grid)
     guesses: dict = {}
     inputs: list[np.ndarray] = []
@@ -260,7 +273,7 @@ def solve_atom(
         density = sum(o.occupation * (o.p**2 + o.q**2) for o in orbitals)[: grid.inner]
         new = -z + _hartree(density, grid) + _exchange_correlation(density, grid, xc)
         if latter:
-            new = np.minimum(new, -1.0)
+            new = np.minimum(new, -unscreened)
         residual = new - rv[: grid.inner]
         if np.abs(residual).max() < 1e-7 * z:
             break

@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
 from scipy import constants
+from scipy.ndimage import gaussian_filter1d
 
 from coreloss.edges import EdgeShell
 from coreloss.physics.gos_table import read_gosh
+from coreloss.physics.multiplets import continuum_share, cumulative, multiplets_of
 from coreloss.physics.scattering import STRIP_CHANNELS, fine_structure_strips, lifetime_width_ev
 from coreloss.physics.white_lines import bound_oscillator_strengths
 from coreloss.simulation.sampling import chance, log_uniform, normal, uniform
@@ -29,6 +32,13 @@ _OSCILLATION_BEGIN_EV = (12.0, 30.0)  # from none to all: nearer, the curved-wav
 _NEIGHBOUR_ANGSTROM = (1.4, 3.2)
 _MEAN_SQUARE_ANGSTROM2 = (0.003, 0.02)  # of the distance to the neighbours
 _K2_PER_EV = 2 * constants.m_e * constants.e / constants.hbar**2 * 1e-20  # 1/(Angstrom^2 eV)
+TEMPLATE_CHANNELS, TEMPLATE_LEAD_EV = 128, 24
+PHASES = 4
+"""Positions of a template between two channels."""
+TEMPLATE_WIDTHS = ((0.75, 0.5), (1.0, 1.0), (1.35, 1.8))
+"""Factors of the width of giant resonances, and Gaussian widths (FWHM, eV) of all lines: bands of
+the solid and phonons."""
+_SIGMA = 1 / (2 * math.sqrt(2 * math.log(2)))
 HEIGHT_EV = (4, 40)
 """First and last energy past the onset, whose mean cross-section is the height of an edge."""
 RESONANCE_HEIGHTS = (
@@ -179,27 +189,103 @@ def oscillations(
     return edge, first, amplitude * envelope * torch.sin(2 * k2.sqrt() * distance + phase)
 
 
+@dataclass(frozen=True, eq=False)
+class Templates:
+    """Spectra of all ions of `physics.multiplets`, ready to be added at an edge.
+
+    values (m, PHASES, TEMPLATE_CHANNELS) : in edge heights, for every ion and width; phase p is
+        moved up by p / `PHASES` eV
+    first (S,), count (S,) long : which rows are those of a shell; count 0 where it has none
+    area_ev (S,) : mean area of a shell's rows, in edge heights times eV
+    """
+
+    values: torch.Tensor
+    first: torch.Tensor
+    count: torch.Tensor
+    area_ev: torch.Tensor
+
+    @classmethod
+    def build(cls, shells: Sequence[EdgeShell], heights_per_ev: np.ndarray) -> Templates:
+        """Templates for shells whose optical GOS behind the onset is (S,) per eV."""
+        fine_ev = np.arange(PHASES * (TEMPLATE_CHANNELS + 1)) / PHASES
+        fine_ev -= TEMPLATE_LEAD_EV + 0.5 + (PHASES - 1) / PHASES
+        values: list[np.ndarray] = []
+        counts, areas = [], []
+        for edge, height in zip(shells, heights_per_ev, strict=True):
+            ions = multiplets_of(edge.element, edge.shell)
+            for ion, (scale, fwhm_ev) in product(ions, TEMPLATE_WIDTHS):
+                below = cumulative(ion, edge, fine_ev, scale=scale) / height
+                below = gaussian_filter1d(below, PHASES * fwhm_ev * _SIGMA, mode="nearest")
+                phases = below.reshape(-1, PHASES).T[::-1]  # phase p begins p quarters earlier
+                values.append(np.diff(phases, axis=1))
+            counts.append(len(ions) * len(TEMPLATE_WIDTHS))
+            area = sum(ion.oscillator_strength for ion in ions) / max(len(ions), 1)
+            areas.append(area / height)
+        count = torch.tensor(counts)
+        rows = torch.tensor(np.array(values), dtype=torch.float32)
+        return cls(rows, count.cumsum(0) - count, count, torch.tensor(areas).float())
+
+    def to(self, device: str) -> Templates:
+        """Copy on another device."""
+        return Templates(*(value.to(device) for value in vars(self).values()))
+
+
+def multiplet_strips(
+    onset_ev, shell, templates: Templates, settings: SimulationSettings, *, generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """White lines and giant resonances of ions, for shells (m,) that have `Templates`.
+
+    An ion of the table and a width at random; the line strength varies as that of all white lines,
+    the position by what is left of chemical shift and theory.
+
+    Returns
+    -------
+    first : (m,) long, channel of the first value; values : (m, TEMPLATE_CHANNELS), in edge heights
+    """
+    n = len(shell)
+    number = uniform((n,), (0.0, 1.0), generator=generator) * templates.count[shell]
+    row = templates.first[shell] + number.long().minimum(templates.count[shell] - 1)
+    factor = uniform((n,), settings.multiplet_factor, generator=generator)
+    at = onset_ev + normal((n,), settings.multiplet_shift_ev, generator=generator)
+    step = (at * PHASES).round().long()
+    first = step // PHASES - TEMPLATE_LEAD_EV
+    return first, templates.values[row, step % PHASES] * factor[:, None]
+
+
+def optical_heights_per_ev(shells: Sequence[EdgeShell], *, multiplets: bool) -> np.ndarray:
+    """Height of each edge as df/dE (q -> 0), mean over `HEIGHT_EV`, (S,).
+
+    With ``multiplets``, measured photoabsorption counts without the maximum that lines stand for.
+    """
+    tables, past_ev = read_gosh(), np.arange(HEIGHT_EV[0], HEIGHT_EV[1] + 1)
+    heights = np.zeros(len(shells))
+    for i, edge in enumerate(shells):
+        table = tables[edge.element, edge.shell]
+        loss_ev, share = table.onset_ev + past_ev, np.ones(len(past_ev))
+        if multiplets and table.measured and multiplets_of(edge.element, edge.shell):
+            share, table = continuum_share(table.measured, edge, loss_ev), table.measured
+        free_ev = loss_ev - table.onset_ev
+        heights[i] = (share * np.interp(free_ev, table.free_energy_ev, table.gos_per_ev[0])).mean()
+    return heights
+
+
 def white_line_areas_ev(shells: Sequence[EdgeShell]) -> np.ndarray:
     """Area of the white lines of each shell, in edge heights times eV; 0 where there are none.
 
-    Vacancy-weighted bound strength over df/dE behind the onset (q -> 0, mean over `HEIGHT_EV`).
-    Shells whose tables follow measured photoabsorption hold their resonances already; K shells
-    have `resonances`.
+    Vacancy-weighted bound strength over the optical height of the edge. Shells whose tables follow
+    measured photoabsorption hold their resonances already; K shells have `resonances`.
     """
     strengths = [bound_oscillator_strengths(state) for state in ("frozen", "core_hole")]
     strength = {key: sum(f[key] for f in strengths) / 2 for key in strengths[0]}
     # Full shells of the atom that have one hole in the common cation, like the elements before.
     strength["Cu", "L23"] = strength["Ni", "L23"] / 2  # Cu2+ d9, Ni d8
     strength["Yb", "M45"] = strength["Tm", "M45"]  # Yb3+ f13, Tm f13
-    tables = read_gosh()
-    energy = np.arange(HEIGHT_EV[0], HEIGHT_EV[1] + 1)
+    tables, heights = read_gosh(), optical_heights_per_ev(shells, multiplets=False)
     areas = np.zeros(len(shells))
     for i, edge in enumerate(shells):
         key = (edge.element, edge.shell)
-        table = tables[key]
-        if key in strength and edge.shell != "K" and table.measured is None:
-            height = np.interp(energy, table.free_energy_ev, table.gos_per_ev[0]).mean()
-            areas[i] = strength[key] / height
+        if key in strength and edge.shell != "K" and tables[key].measured is None:
+            areas[i] = strength[key] / heights[i]
     return areas
 
 

@@ -37,7 +37,8 @@ INGREDIENTS: dict[str, dict] = {
     "shell shifts": {"shell_shift_ev": 0.0, "split_shift_ev": 0.0, "branching_spread": 0.0},
     "core-hole lifetime": {"core_hole_lifetime": False},
     "resonances": {"resonance_probability": 0.0},
-    "white lines": {"white_line_factor": (0.0, 0.0)},
+    "white lines": {"white_line_factor": (0.0, 0.0), "multiplets": False},
+    "multiplets": {"multiplets": False},
     "extended oscillations": {"exelfs_probability": 0.0},
     "several plasmons": {"second_plasmon_probability": 0.0, "surface_plasmon_probability": 0.0},
     "real backgrounds": {
@@ -149,6 +150,13 @@ class SimulationSettings:
     strong_peak_probability: float = 0.05  # one peak of 1..10 edge heights (Annys et al.)
     resonance_probability: float = 0.85  # pi* and sigma* of light K edges, L23 of Mg to Cl
     white_line_factor: Range = (0.15, 2.2)  # uniform, times the vacancy-weighted bound strength
+    # Lines of ions in the place of smooth doublets, see `physics.multiplets`: of all rare earths,
+    # of transition metals in this share (the bands of metals are smooth). Their positions are known
+    # to an electronvolt or so.
+    multiplets: bool = True
+    multiplet_share: float = 0.7
+    multiplet_factor: Range = (0.4, 1.8)  # uniform, times the strength of the free ion
+    multiplet_shift_ev: float = 1.2  # standard deviation, beside the shift of the edge
     # L3/L2 and M5/M4 depart from 2 and 1.5 by factors of two (Leapman and Grunes, Phys. Rev. Lett.
     # 45 (1980) 397; Thole and van der Laan, Phys. Rev. B 38 (1988) 3158).
     branching_spread: float = 0.4  # log-normal sigma of that ratio

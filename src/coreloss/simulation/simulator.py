@@ -30,7 +30,7 @@ from coreloss.simulation.instrument import (
     draw_low_loss,
     subtract_power_law,
 )
-from coreloss.simulation.sampling import generator_for, log_uniform, rows_of
+from coreloss.simulation.sampling import chance, generator_for, log_uniform, rows_of
 from coreloss.simulation.settings import SimulationSettings
 from coreloss.simulation.specimen import (
     Pairs,
@@ -76,7 +76,8 @@ class Simulator:
         self.device = device
         self.block_size = block_size
         self.materials = MaterialTables.build(materials, queries, device=device)
-        self.shells = tuple(default_shells(device, s.core_hole_lifetime, n) for n in s.gos_tables)
+        kind = {"lifetime": s.core_hole_lifetime, "multiplets": s.multiplets}
+        self.shells = tuple(default_shells(device, name, **kind) for name in s.gos_tables)
 
     @classmethod
     def of_split(
@@ -160,12 +161,22 @@ class Simulator:
         """Strips beside the onsets: (pair, first channel, values in edge heights) of each kind."""
         s, onset_ev, shell = self.settings, pairs.onset_ev, pairs.shell
         subshells = (shells.offset_ev[shell], shells.ratio[shell], shells.width_ev[shell])
+        area_ev, templates = shells.bound_area_ev[shell], shells.templates
+        if templates is not None:
+            always = shells.rare_earth[pairs.element]
+            drawn = chance(onset_ev.shape, s.multiplet_share, generator=generator) | always
+            ions = (drawn & (templates.count[shell] > 0)).nonzero().squeeze(1)
+            area_ev = area_ev.index_fill(0, ions, 0.0)
+            yield (
+                ions,
+                *near_edge.multiplet_strips(
+                    onset_ev[ions], shell[ions], templates, s, generator=generator
+                ),
+            )
         for peaks in (
             near_edge.generic_peaks(onset_ev, s, generator=generator),
             near_edge.resonances(onset_ev, shells.resonance[shell], s, generator=generator),
-            near_edge.white_lines(
-                onset_ev, shells.bound_area_ev[shell], *subshells, s, generator=generator
-            ),
+            near_edge.white_lines(onset_ev, area_ev, *subshells, s, generator=generator),
         ):
             yield peaks.edge, *near_edge.strips(peaks)
         inside = pairs.inside.nonzero().squeeze(1)

@@ -205,7 +205,9 @@ def draw_pairs(
     late = uniform(element_shift.shape, s.bonded_shift_ev, generator=generator)
     late *= chance(element_shift.shape, s.bonded_shift_probability, generator=generator)
     bonded = shells.bonded[specimen.elements.clamp(min=0)]
-    element_shift += late * torch.where(bonded, 1.0, s.bonded_shift_others)
+    late *= torch.where(bonded, 1.0, s.bonded_shift_others)
+    deep = shells.rare_earth[specimen.elements.clamp(min=0)]
+    element_shift = torch.where(deep, 0.5 * element_shift, element_shift + late)
     candidates = shells.of_element[specimen.elements.clamp(min=0)]  # (B, k, s)
     valid = (specimen.elements >= 0)[:, :, None] & (candidates >= 0)
     valid &= shells.onset_ev[candidates] < window.hi_ev[:, None, None]
@@ -254,7 +256,8 @@ def reference_edges(
     pair = pair.clamp(max=len(pairs.spectrum) - 1)
     found = best.squeeze(1) > 0
     onset_ev = torch.where(found, pairs.onset_ev[pair], window.lo_ev)
-    return onset_ev, torch.where(found, pairs.height[pair], 1.0)
+    height = pairs.height[pair] * shells.reference_height[pairs.shell[pair]]
+    return onset_ev, torch.where(found, height, 1.0)
 
 
 def _draw_element(n: int, queries: Queries, generator) -> torch.Tensor:

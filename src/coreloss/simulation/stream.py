@@ -28,7 +28,7 @@ from coreloss.simulation.simulator import Simulator
 from coreloss.simulation.superlattice.image import simulate_superlattice
 from coreloss.simulation.superlattice.settings import Superlattice
 
-TABLES = ("compounds.csv.gz", "edges.csv", "gos.gosh", "white_lines.csv")
+TABLES = ("compounds.csv.gz", "edges.csv", "gos.gosh", "multiplets.csv.gz", "white_lines.csv")
 RECORD = "stream.json"
 ROUNDING = 1e-4
 """Relative difference of two machines that draw the same."""

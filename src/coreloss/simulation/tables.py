@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+import numpy as np
 import torch
 
-from coreloss.edges import ELEMENTS, edge_shells
+from coreloss.edges import ATOMIC_NUMBER, ELEMENTS, EdgeShell, edge_shells
 from coreloss.materials.split import QueryIndex
 from coreloss.materials.table import Materials
 from coreloss.physics.bank import BANK_CHANNELS, CrossSectionBank, bank_of
+from coreloss.physics.gos_table import read_gosh
+from coreloss.physics.multiplets import continuum_share, multiplets_of
 from coreloss.simulation import near_edge
+from coreloss.simulation.near_edge import HEIGHT_EV
 
 SHIFT_STEP_EV = 0.5
 SHIFT_STEPS = (-8, 18)
@@ -35,8 +40,11 @@ class ShellTables:
     onset_ev, bound_area_ev, resonance (S,) float, the last the largest height of resonances;
         identifying (S,) bool
     bonded (80,) bool : elements whose shells begin late in bonds, those that have resonances
+    rare_earth (80,) bool : La to Yb, whose open shell lies too deep to take part in bonds
     offset_ev, ratio, width_ev : (S, 2), subshell onsets behind the first, occupancy ratios, and
         natural widths of the core hole (0 without lifetimes)
+    templates : of ions, None without multiplets; reference_height (S,) : mean cross-section behind
+        the onset, giant resonances included, in edge heights
     of_element, sets_of_element : (80, s) long, shells and identifying sets, -1 pads
     bank : low-rank cross-sections; height_rows (S, TERMS), mean of its rows behind the onset
     shifted_rows : (S * TERMS * shifts * TILES, TILE), its rows moved by `shifts` steps of 0.5 eV
@@ -47,10 +55,13 @@ class ShellTables:
     identifying: torch.Tensor
     resonance: torch.Tensor
     bonded: torch.Tensor
+    rare_earth: torch.Tensor
     offset_ev: torch.Tensor
     ratio: torch.Tensor
     width_ev: torch.Tensor
     bound_area_ev: torch.Tensor
+    templates: near_edge.Templates | None
+    reference_height: torch.Tensor
     of_element: torch.Tensor
     sets_of_element: torch.Tensor
     bank: CrossSectionBank
@@ -59,11 +70,29 @@ class ShellTables:
     first_tile: torch.Tensor
 
     @classmethod
-    def build(cls, bank: CrossSectionBank, *, device: str, lifetime: bool = True) -> ShellTables:
-        """Tables for a bank of all shells, broadened by the lifetime of the core hole or not."""
+    def build(
+        cls,
+        bank: CrossSectionBank,
+        *,
+        device: str,
+        lifetime: bool = True,
+        multiplets: bool = True,
+    ) -> ShellTables:
+        """Tables for a bank of all shells.
+
+        Broadened by the ``lifetime`` of the core hole or not; with ``multiplets`` of ions, or white
+        lines and the maxima of measured photoabsorption in their place.
+        """
         shells, bank = edge_shells(), bank.to(device)
         width_ev = torch.tensor([_two(edge.widths_ev) for edge in shells], device=device) * lifetime
-        rows, first = _broadened(bank.rows[:, :TERMS], width_ev[:, 0])
+        rows = bank.rows[:, :TERMS]
+        templates, giant = None, torch.zeros(len(shells))
+        if multiplets:
+            rows = rows * _continuum_shares(shells, rows.shape[-1]).to(device)[:, None]
+            optical = near_edge.optical_heights_per_ev(shells, multiplets=True)
+            templates = near_edge.Templates.build(shells, optical)
+            giant = templates.area_ev * torch.tensor([edge.shell == "N45" for edge in shells])
+        rows, first = _broadened(rows, width_ev[:, 0])
         first_shifted = first + SHIFT_STEPS[0] * SHIFT_STEP_EV - 1
         onset_ev = torch.tensor([edge.onset_ev for edge in shells], device=device)
         heights = {(element, shell): top for element, shell, top in near_edge.RESONANCE_HEIGHTS}
@@ -75,10 +104,13 @@ class ShellTables:
             identifying=torch.tensor(identifying, device=device),
             resonance=torch.tensor(resonance, device=device),
             bonded=torch.tensor([e in {key[0] for key in heights} for e in ELEMENTS]).to(device),
+            rare_earth=torch.tensor([57 <= ATOMIC_NUMBER[e] <= 70 for e in ELEMENTS]).to(device),
             offset_ev=torch.tensor([_two(edge.offsets_ev) for edge in shells], device=device),
             ratio=torch.tensor([_two(edge.ratios) for edge in shells], device=device),
             width_ev=width_ev,
             bound_area_ev=area.float(),
+            templates=templates and templates.to(device),
+            reference_height=(1 + giant / (HEIGHT_EV[1] - HEIGHT_EV[0] + 1)).to(device),
             of_element=_by_element(range(len(shells)), device=device),
             sets_of_element=_by_element(
                 [i for i, known in enumerate(identifying) if known], device=device
@@ -91,9 +123,12 @@ class ShellTables:
 
 
 @cache
-def default_shells(device: str, lifetime: bool = True, gos_table: str = "builtin") -> ShellTables:
+def default_shells(
+    device: str, gos_table: str = "builtin", *, lifetime: bool = True, multiplets: bool = True
+) -> ShellTables:
     """Tables of the shipped or of published cross-sections, one for all simulators on a device."""
-    return ShellTables.build(bank_of(gos_table), device=device, lifetime=lifetime)
+    bank = bank_of(gos_table)
+    return ShellTables.build(bank, device=device, lifetime=lifetime, multiplets=multiplets)
 
 
 def first_tile(shell: torch.Tensor, shift_steps: torch.Tensor) -> torch.Tensor:
@@ -166,6 +201,17 @@ def _height_rows(rows: torch.Tensor, onset_ev: torch.Tensor) -> torch.Tensor:
     past = torch.arange(rows.shape[-1], device=rows.device) - onset_ev[:, None]
     near = ((past >= first) & (past <= last)).to(rows.dtype)
     return torch.einsum("sre,se->sr", rows, near / near.sum(1, keepdim=True))
+
+
+def _continuum_shares(shells: Sequence[EdgeShell], n: int) -> torch.Tensor:
+    """What is left of n channels of each row (S, n) where lines stand for measured maxima."""
+    tables, channel = read_gosh(), np.arange(float(n))
+    shares = torch.ones(len(shells), n)
+    for row, edge in zip(shares, shells, strict=True):
+        measured = tables[edge.element, edge.shell].measured
+        if measured is not None and multiplets_of(edge.element, edge.shell):
+            row.copy_(torch.from_numpy(continuum_share(measured, edge, channel)))
+    return shares
 
 
 def _broadened(rows: torch.Tensor, width_ev: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
