@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
-from coreloss.identification.trained_model import load_model
+from coreloss.identification.trained_model import Model, load_model
 from coreloss.mapping.amount_maps import found_elements, load_amounts, quantify_image
 from coreloss.mapping.element_maps import (
     NetworkWork,
@@ -121,6 +121,19 @@ def test_the_superlattice_is_found(sample, maps):
         assert (truth == called)[far].mean() > 0.97
     assert not maps.observable[ELEMENT_INDEX["Sr"]]
     assert np.isnan(maps.of("Sr")).all()
+
+
+def test_the_stated_error_of_the_axis_reaches_every_spectrum(sample, monkeypatch):
+    told_ev, probability = set(), Model.probability
+
+    def noting(model, inputs):
+        told_ev.update(inputs.axis_error_ev.tolist())
+        return probability(model, inputs)
+
+    monkeypatch.setattr(Model, "probability", noting)
+    few = replace(sample.core_loss, counts=sample.core_loss.counts[:201], map_shape=(201,))
+    map_elements(few, axis_error_ev=4.0)
+    assert told_ev == {4.0}
 
 
 def test_maps_survive_a_file(maps, tmp_path):

@@ -509,3 +509,18 @@ def test_signal_must_exist(tmp_path):
 def test_network_input_has_a_length():
     inputs = NetworkInput(torch.zeros(2, N_CHANNELS), torch.zeros(2, N_CHANNELS, dtype=torch.bool))
     assert len(inputs) == 2
+
+
+def test_rows_of_a_network_input_keep_the_error_of_their_energies():
+    inputs = preprocess(np.linspace(300.0, 100.0, 401), np.arange(401) + 400.0, axis_error_ev=4.0)
+    assert inputs.axis_error_ev.tolist() == [4.0]
+    assert inputs[:1].axis_error_ev.tolist() == [4.0]
+    typical = NetworkInput(inputs.spectrum, inputs.mask)
+    assert typical[:1].axis_error_ev is None
+    assert len(typical[[0, 0]]) == 2
+
+
+@pytest.mark.parametrize("axis_error_ev", [0.09, 20.5, float("nan")])
+def test_errors_of_the_energies_out_of_their_limits_are_refused(axis_error_ev):
+    with pytest.raises(ValueError, match=r"axis_error_ev = .* allowed: 0.1..20"):
+        preprocess(np.ones(401), np.arange(401) + 400.0, axis_error_ev=axis_error_ev)
