@@ -72,7 +72,7 @@ def test_the_stream_is_the_one_it_was():
     assert hashlib.sha256(drawn).hexdigest() == (
         "8c1a86ec4311046a163f70401822beb09446b219b3bf32cf657c57659be1bb80"
     )
-    assert first.counts.double().sum().item() == pytest.approx(94025240668.13629, rel=1e-5)
+    assert first.counts.double().sum().item() == pytest.approx(121604613354.58481, rel=1e-5)
 
 
 def test_the_number_of_threads_does_not_matter(simulator, batch):
@@ -366,7 +366,7 @@ def test_draws_follow_their_laws():
 def test_light_elements_begin_late_in_bonds(simulator):
     generator = generator_for(3, 0)
     s, shells = simulator.settings, simulator.shells[0]
-    shifts = {"O": [], "C": [], "Fe": [], "La": []}
+    shifts = {"O": [], "C": [], "Fe": [], "Ba": [], "Gd": []}
     for _ in range(4):
         window = draw_window(BLOCK, shells, simulator.materials, s, generator=generator)
         specimen = draw_specimen(window.query, simulator.materials, s, generator=generator)
@@ -379,8 +379,11 @@ def test_light_elements_begin_late_in_bonds(simulator):
     for element in ("O", "C"):
         assert mean[element] == pytest.approx(late, abs=0.4)
         assert np.quantile(shifts[element], 0.9) > 5.5  # borates, silica
-    for element in ("Fe", "La"):
+    for element in ("Fe", "Ba"):
         assert mean[element] == pytest.approx(s.bonded_shift_others * late, abs=0.4)
+    # The open shell of a rare earth takes no part in bonds.
+    assert mean["Gd"] == pytest.approx(0.0, abs=0.3)
+    assert np.std(shifts["Gd"]) < 0.8 * np.std(shifts["Ba"])
     assert max(map(max, shifts.values())) <= SHIFT_STEPS[1] * SHIFT_STEP_EV
     assert min(map(min, shifts.values())) >= SHIFT_STEPS[0] * SHIFT_STEP_EV
 

@@ -34,7 +34,7 @@ HARTREE_FOCK = {
     "N45": {"valence": 0.97, "direct": 0.98, "exchange": 0.98, "core": 0.91, "open": 0.79},
 }
 """What Hartree-Fock ions have of the integrals F^k(v, v), F^k(c, v), G^k(c, v) and of the two
-spin-orbit constants of these ions, within 3 % (zeta of the open shell: 10 %), see the tests."""
+spin-orbit constants of these ions, within 7 % (zeta of the open shell: 12 %), see the tests."""
 BIN_EV = 0.1
 SMALLEST_SHARE = 1e-4
 """Bins of less strength are left out."""

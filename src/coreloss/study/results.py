@@ -59,6 +59,8 @@ RESULTS: Mapping[str, Result] = {
     "scores": Result("scores", ALL),
     "gate": Result("gate --n 512", (SIMULATOR, MEASURED)),
     "ablation": Result("ablation --spectra 16384", (SIMULATOR, MEASURED)),
+    "rare_earths": Result("rare_earths", BOTH),
+    "multiplets": Result("rare_earths --train", (SIMULATOR, MEASURED)),
     "networks": Result("comparison score runs --test 2048", ALL),
     "identify": Result("identification --n 400 --n-fit 48", ALL),
     "inference": Result("inference", (NETWORK,)),
