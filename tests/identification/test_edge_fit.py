@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers import GRID, cross_section, spectrum
 
-from coreloss.edges import ELEMENT_INDEX
+from coreloss.edges import ELEMENT_INDEX, edge_shells
 from coreloss.identification.edge_fit import (
     EdgeEvidence,
     background_below,
@@ -13,6 +13,7 @@ from coreloss.identification.edge_fit import (
     element_z,
     energy_offset,
 )
+from coreloss.physics.multiplets import cumulative, multiplets_of
 from coreloss.spectra.network_input import NetworkInput
 
 
@@ -95,3 +96,18 @@ def test_offset_is_the_shift_that_bonds_do_not_explain():
 def test_too_narrow_a_window_is_refused():
     with pytest.raises(ValueError, match="30 channels"):
         edge_evidence(np.ones(3072), (GRID >= 500) & (GRID < 530), ["O"])
+
+
+@pytest.mark.parametrize("element", ["Ce", "Dy", "Er"])
+def test_giant_resonances_are_found_where_ions_have_them(element):
+    edge = next(e for e in edge_shells() if (e.element, e.shell) == (element, "N45"))
+    ion = multiplets_of(element, "N45")[1]
+    lines = np.diff(cumulative(ion, edge, np.arange(3073) - 0.5 - edge.onset_ev))
+    y = np.maximum(GRID, 1.0) ** -3.0
+    y = y / y[int(edge.onset_ev)] + 2.0 * lines / ion.oscillator_strength
+    mask = np.abs(GRID - edge.onset_ev - 25) < 65
+    noisy = np.random.default_rng(0).poisson(2e4 * y) * mask
+    values = torch.from_numpy(noisy / noisy[mask].mean()).float()
+    (best,) = edge_evidence(values, torch.from_numpy(mask), [element])
+    assert abs(best.shift_ev) <= 1
+    assert best.z > 15

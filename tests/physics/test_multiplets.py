@@ -95,7 +95,8 @@ def test_the_continuum_has_no_maximum_left():
     table = read_gosh()["Gd", "N45"].measured
     edge = EDGES["Gd", "N45"]
     loss_ev = np.arange(100.0, 400.0)
-    share = continuum_share(table, edge, loss_ev)
+    table_ev = table.onset_ev + table.free_energy_ev
+    share = continuum_share(table_ev, table.gos_per_ev[0], edge, loss_ev)
     optical = np.interp(loss_ev - table.onset_ev, table.free_energy_ev, table.gos_per_ev[0])
     assert ((share >= 0) & (share <= 1)).all()
     assert share[loss_ev < 125].max() == 0

@@ -17,6 +17,7 @@ import torch
 from scipy.ndimage import uniform_filter1d
 from scipy.optimize import nnls
 
+from coreloss.atoms.photoabsorption import has_measured_shape
 from coreloss.axis import N_CHANNELS
 from coreloss.beam import Beam
 from coreloss.edges import (
@@ -28,6 +29,7 @@ from coreloss.edges import (
     edge_shells,
 )
 from coreloss.physics.bank import bank_of
+from coreloss.physics.multiplets import continuum_share, cumulative, multiplets_of
 from coreloss.physics.scattering import convolve, low_loss_transfer
 from coreloss.simulation.near_edge import RESONANCE_HEIGHTS
 from coreloss.spectra.network_input import NetworkInput
@@ -299,7 +301,7 @@ def scattered_shapes(beam: Beam) -> np.ndarray:
 
     The second of the two has lost energy to a plasmon as well.
     """
-    sharp = bank_of("builtin").cross_sections(beam=beam)
+    sharp = _with_giant_resonances(bank_of("builtin").cross_sections(beam=beam))
 
     def scattered(thickness: float) -> torch.Tensor:
         energy, width = _PLASMON
@@ -316,6 +318,25 @@ def scattered_shapes(beam: Beam) -> np.ndarray:
     thin, thick = scattered(0.0), scattered(1.0)
     once = (thick - np.exp(-1.0) * thin).clamp(min=0)
     return torch.stack([thin, once], 1).double().numpy()
+
+
+def _with_giant_resonances(sharp: torch.Tensor) -> torch.Tensor:
+    """Cross-sections (shells, n) with the maximum of 4d -> 4f where the trivalent ion has it.
+
+    What measured photoabsorption has too much of is moved to the lines, their mean over the ions.
+    """
+    channel = np.arange(sharp.shape[1], dtype=float)
+    for row, edge in zip(sharp, edge_shells(), strict=True):
+        ions = [ion for ion in multiplets_of(edge.element, edge.shell) if ion.charge == 3]
+        if edge.shell != "N45" or not ions or not has_measured_shape(edge.element, edge.shell):
+            continue
+        measured = row.double().numpy()
+        continuum = measured * continuum_share(channel, measured, edge, channel)
+        at_ev = np.append(channel, len(channel)) - 0.5 - edge.onset_ev
+        lines = sum(np.diff(cumulative(ion, edge, at_ev)) for ion in ions)
+        moved = (measured - continuum).sum() / np.sum(lines)
+        row.copy_(torch.from_numpy(continuum + moved * lines))
+    return sharp
 
 
 def _shells_of(element: str, window: _Window) -> list[int]:

@@ -18,7 +18,6 @@ from itertools import groupby
 import numpy as np
 
 from coreloss.edges import EdgeShell
-from coreloss.physics.gos_table import GosTable
 
 GIANT_FWHM_EV = {
     **dict.fromkeys(("La", "Ce", "Pr", "Nd"), 7.5), "Pm": 6.5, "Sm": 5.5, "Eu": 5.0,
@@ -106,17 +105,18 @@ def line_widths_ev(ion: Multiplet, edge: EdgeShell, *, scale: float = 1.0) -> np
     return np.where(ion.energy_ev < edge.offsets_ev[-1] / 2, first, second)
 
 
-def continuum_share(measured: GosTable, edge: EdgeShell, loss_ev: np.ndarray) -> np.ndarray:
-    """What is continuum of a GOS that follows measured photoabsorption, (n,) at losses (n,).
+def continuum_share(
+    table_ev: np.ndarray, strength: np.ndarray, edge: EdgeShell, loss_ev: np.ndarray
+) -> np.ndarray:
+    """What is continuum of an edge that follows measured photoabsorption, (n,) at losses (n,).
 
-    The maximum of the table is replaced by the lines of the ions: what exceeds the level
-    `TAIL_BEHIND_EV` behind it is taken off, and all that lies before the lines.
+    Its maximum is replaced by the lines of the ions: what exceeds the level `TAIL_BEHIND_EV` behind
+    it is taken off, and all that lies before the lines. ``table_ev`` and ``strength`` (m,): losses
+    and df/dE or cross-section of the edge, in any unit.
     """
-    table_ev, optical = measured.onset_ev + measured.free_energy_ev, measured.gos_per_ev[0]
-    peak_ev = table_ev[np.argmax(optical)]
-    end_ev = peak_ev + TAIL_BEHIND_EV
-    value = np.interp(loss_ev, table_ev, optical)
-    level = np.interp(end_ev, table_ev, optical)
+    end_ev = table_ev[np.argmax(strength)] + TAIL_BEHIND_EV
+    value = np.interp(loss_ev, table_ev, strength)
+    level = np.interp(end_ev, table_ev, strength)
     share = np.where(loss_ev < end_ev, np.minimum(level / np.maximum(value, 1e-12), 1.0), 1.0)
     ions = multiplets_of(edge.element, edge.shell)
     start_ev = edge.onset_ev + min(ion.quantile_ev(0.03) for ion in ions)

@@ -263,7 +263,9 @@ def optical_heights_per_ev(shells: Sequence[EdgeShell], *, multiplets: bool) -> 
         table = tables[edge.element, edge.shell]
         loss_ev, share = table.onset_ev + past_ev, np.ones(len(past_ev))
         if multiplets and table.measured and multiplets_of(edge.element, edge.shell):
-            share, table = continuum_share(table.measured, edge, loss_ev), table.measured
+            table = table.measured
+            table_ev = table.onset_ev + table.free_energy_ev
+            share = continuum_share(table_ev, table.gos_per_ev[0], edge, loss_ev)
         free_ev = loss_ev - table.onset_ev
         heights[i] = (share * np.interp(free_ev, table.free_energy_ev, table.gos_per_ev[0])).mean()
     return heights

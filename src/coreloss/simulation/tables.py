@@ -210,7 +210,8 @@ def _continuum_shares(shells: Sequence[EdgeShell], n: int) -> torch.Tensor:
     for row, edge in zip(shares, shells, strict=True):
         measured = tables[edge.element, edge.shell].measured
         if measured is not None and multiplets_of(edge.element, edge.shell):
-            row.copy_(torch.from_numpy(continuum_share(measured, edge, channel)))
+            table_ev, optical = measured.onset_ev + measured.free_energy_ev, measured.gos_per_ev[0]
+            row.copy_(torch.from_numpy(continuum_share(table_ev, optical, edge, channel)))
     return shares
 
 
