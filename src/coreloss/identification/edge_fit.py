@@ -295,15 +295,16 @@ def _noise(values: np.ndarray) -> np.ndarray:
     return np.sqrt(scale * smooth + (_BACKGROUND_KNOWLEDGE * smooth) ** 2) + 1e-12
 
 
-@lru_cache(maxsize=4)  # 13 MB for each beam
+@lru_cache(maxsize=4)  # 20 MB for each beam
 def scattered_shapes(beam: Beam) -> np.ndarray:
-    """Cross-sections of all shells in barn/eV, (shells, 2, BANK_CHANNELS).
+    """Cross-sections of all shells in barn/eV, (shells, 3, BANK_CHANNELS).
 
-    The second of the two has lost energy to a plasmon as well.
+    Of those that have lost no energy but to the edge, of those that have lost some to a plasmon as
+    well, and the giant resonance alone, 0 where there is none.
     """
-    sharp = _with_giant_resonances(bank_of("builtin").cross_sections(beam=beam))
+    sharp, giant = _with_giant_resonances(bank_of("builtin").cross_sections(beam=beam))
 
-    def scattered(thickness: float) -> torch.Tensor:
+    def scattered(sharp: torch.Tensor, thickness: float) -> torch.Tensor:
         energy, width = _PLASMON
         transfer = low_loss_transfer(
             thickness_mfp=torch.tensor([thickness]),
@@ -315,18 +316,19 @@ def scattered_shapes(beam: Beam) -> np.ndarray:
         )
         return convolve(sharp, transfer).clamp(min=0)
 
-    thin, thick = scattered(0.0), scattered(1.0)
+    thin, thick = (scattered(sharp, thickness) for thickness in (0.0, 1.0))
     once = (thick - np.exp(-1.0) * thin).clamp(min=0)
-    return torch.stack([thin, once], 1).double().numpy()
+    return torch.stack([thin, once, scattered(giant, 0.0)], 1).double().numpy()
 
 
-def _with_giant_resonances(sharp: torch.Tensor) -> torch.Tensor:
-    """Cross-sections (shells, n) with the maximum of 4d -> 4f where the trivalent ion has it.
+def _with_giant_resonances(sharp: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-sections (shells, n) with 4d -> 4f where the trivalent ion has it, and that part alone.
 
-    What measured photoabsorption has too much of is moved to the lines, their mean over the ions.
+    What measured photoabsorption has at its maximum is moved to the lines, their mean over the
+    ions.
     """
-    channel = np.arange(sharp.shape[1], dtype=float)
-    for row, edge in zip(sharp, edge_shells(), strict=True):
+    channel, giant = np.arange(sharp.shape[1], dtype=float), torch.zeros_like(sharp)
+    for row, part, edge in zip(sharp, giant, edge_shells(), strict=True):
         ions = [ion for ion in multiplets_of(edge.element, edge.shell) if ion.charge == 3]
         if edge.shell != "N45" or not ions or not has_measured_shape(edge.element, edge.shell):
             continue
@@ -335,8 +337,9 @@ def _with_giant_resonances(sharp: torch.Tensor) -> torch.Tensor:
         at_ev = np.append(channel, len(channel)) - 0.5 - edge.onset_ev
         lines = sum(np.diff(cumulative(ion, edge, at_ev)) for ion in ions)
         moved = (measured - continuum).sum() / np.sum(lines)
+        part.copy_(torch.from_numpy(moved * lines))
         row.copy_(torch.from_numpy(continuum + moved * lines))
-    return sharp
+    return sharp, giant
 
 
 def _shells_of(element: str, window: _Window) -> list[int]:
@@ -362,7 +365,7 @@ def _powers(first: int, n: int) -> tuple[np.ndarray, ...]:
 def _columns_of(
     shell: int, shift: float, window: _Window, first: int, n: int, peaks_ev
 ) -> list[np.ndarray]:
-    """Step, its plural scattering and near-edge peaks of one shell on n channels from `first`."""
+    """Step, plural scattering, resonance and near-edge peaks of one shell on n channels from `first`."""
     edge = edge_shells()[shell]
     begin = first - round(shift)
     columns = []
