@@ -7,9 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from coreloss.axis import window_of
+from coreloss.edges import rivals
 from coreloss.networks.architectures import architecture_of, weights_fingerprint
 from coreloss.runtime.files import replacing
 from coreloss.scoring.calibration import (
@@ -18,6 +21,7 @@ from coreloss.scoring.calibration import (
     threshold_for_precision,
     threshold_precision_equals_recall,
 )
+from coreloss.scoring.groups import group_certainty, ranked
 from coreloss.scoring.metrics import average_precision, scores
 from coreloss.simulation.batch import Batch
 from coreloss.simulation.stream import simulator_fingerprint
@@ -86,6 +90,44 @@ def decisions(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
     }
 
 
+def group_decisions(
+    probability: np.ndarray, batch: Batch, *, present: float, absent: float
+) -> dict[str, Any]:
+    """Threshold of groups of neighbours from validation spectra, and what their names are worth.
+
+    ``group_threshold`` is the lowest from which on a member is there in `RIGHT_NAMES` of the
+    groups, None where that is never so; so many ``groups`` are named then, a member is there in
+    ``groups_right`` of them, and ``first_right`` is the share in which it is the first one. Groups
+    without a true member but with one that is too weak to be seen are neutral.
+
+    ``probability`` (n, 80), 0 where not observable; ``present`` and ``absent`` the thresholds.
+    """
+    there, counted = (labels.cpu().numpy() for labels in (batch.present, batch.counted))
+    seen = there & counted
+    windows = torch.stack(window_of(batch.mask.cpu()), 1).tolist()
+    rows = []
+    for p, window, visible, hidden in zip(probability, windows, seen, there & ~seen, strict=True):
+        near = rivals(*window)
+        certainty = group_certainty(p[None], near, present=present, absent=absent)[0]
+        for k in np.flatnonzero(certainty).tolist():
+            names = ranked(k, p, near, absent=absent)
+            if visible[names].any() or not hidden[names].any():
+                rows.append((certainty[k], visible[names].any(), visible[k]))
+    certainty, right, first = np.array(rows or [(0, False, False)]).T
+    threshold = round(
+        threshold_for_precision(right[:, None], certainty[:, None], precision=RIGHT_NAMES), 3
+    )
+    named = certainty >= threshold
+    if not named.any() or right[named].mean() < RIGHT_NAMES:
+        return {"group_threshold": None, "groups": 0, "groups_right": 0, "first_right": None}
+    return {
+        "group_threshold": threshold,
+        "groups": int(named.sum()),
+        "groups_right": int(right[named].sum()),
+        "first_right": round(float(first[named].mean()), 3),
+    }
+
+
 def write_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
     """Write weights, in half precision where single precision would need more than 16 MB."""
     size = sum(value.numel() * value.element_size() for value in weights.values())
@@ -109,11 +151,21 @@ def write_card(
 ) -> None:
     """Write what `trained_model.load_model` reads beside the weights of `model`."""
     config: Any = model.config
+    fixed = decisions(model, validation)
+    logits = predict(model, normalise(validation.counts, validation.mask), validation.mask)
+    probability = (logits.double() / fixed["temperature"]).sigmoid() * validation.observable.cpu()
+    groups = group_decisions(
+        probability.numpy(),
+        validation,
+        present=fixed["present_threshold"],
+        absent=fixed["absent_threshold"],
+    )
     card = {
         "architecture": architecture_of(config),
         "config": asdict(config),
         "parameters": sum(value.numel() for value in model.parameters()),
-        **decisions(model, validation),
+        **fixed,
+        **groups,
         "decisions": f"{len(validation)} validation spectra",
         "right_names": RIGHT_NAMES,
         "lost_elements": LOST_ELEMENTS,
