@@ -9,8 +9,6 @@ from coreloss.scoring.groups import group_certainty, ranked
 from coreloss.simulation.batch import Batch
 from coreloss.training.export import group_decisions
 
-WINDOW = (800.0, 1300.0)  # M45 of La 832, Ce 883, Pr 931, Nd 978; Ba 781 and Co 779 lie below
-
 
 def probabilities(**known):
     p = np.zeros((1, 80))
@@ -43,6 +41,14 @@ def test_no_group_beside_a_present_rival_nor_with_absent_or_distant_ones():
     assert certain(probabilities(Ba=0.5, Co=0.8), (700, 1300)) == {}
     assert certain(probabilities(Ba=0.5, Co=0.019), (700, 1300)) == {}
     assert certain(probabilities(Fe=0.5, Co=0.5), (600, 1300)) == {}
+
+
+def test_a_present_rival_says_enough_whoever_else_is_open():
+    everyone = ~np.eye(80, dtype=bool)
+    for present, groups in ((0.8, 0), (0.6, 1)):
+        p = probabilities(Ba=0.5, Co=present, La=0.4)
+        found = group_certainty(p, everyone, present=0.7, absent=0.02)
+        assert np.count_nonzero(found) == groups
 
 
 def test_members_are_ranked():
