@@ -17,6 +17,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import torch
 
 _SYMBOLS = """
@@ -33,6 +34,10 @@ MARGIN_BEFORE_EV = 10.0
 """An edge counts when the spectrum starts at least this far before its onset (Annys et al.)..."""
 MARGIN_AFTER_EV = 25.0
 """... and runs at least this far past it."""
+CONFUSABLE_EV = 8.0
+"""Edges so near to each other can be taken for one another on a badly calibrated axis..."""
+RIVAL_EV = 2 * CONFUSABLE_EV
+"""... and so near where the energies are those of no axis that was calibrated at all."""
 _SHELL_NAMES = "K L1 L23 M1 M23 M45 N1 N23 N45 N67 O1 O23 O45 P1 P23"
 SHELLS: tuple[str, ...] = tuple(_SHELL_NAMES.split())
 _IDENTIFYING_RANGES = {  # shell: first and last atomic number, both included
@@ -241,6 +246,25 @@ def observable_elements(lo_ev, hi_ev) -> torch.Tensor:
     inside = inside_window(onset, lo_ev, hi_ev)
     seen = torch.zeros(*inside.shape[:-1], len(ELEMENTS), dtype=torch.int8, device=device)
     return seen.index_add_(-1, label, inside.to(torch.int8)) > 0
+
+
+def rivals(lo_ev: float, hi_ev: float) -> np.ndarray:
+    """Pairs of elements with identifying edges in a window, less than `RIVAL_EV` apart.
+
+    (80, 80) bool, symmetric, no element with itself.
+
+    >>> bool(rivals(800.0, 1200.0)[ELEMENT_INDEX["Ba"], ELEMENT_INDEX["Co"]])
+    True
+    """
+    sets = identifying_sets()
+    onset = torch.tensor([edge.onset_ev for edge in sets])
+    inside = inside_window(onset, lo_ev, hi_ev).numpy()
+    onset_ev, label = onset.numpy()[inside], np.array([edge.label for edge in sets])[inside]
+    one, other = np.nonzero(np.abs(onset_ev[:, None] - onset_ev) < RIVAL_EV)
+    found = np.zeros((len(ELEMENTS), len(ELEMENTS)), bool)
+    found[label[one], label[other]] = True
+    np.fill_diagonal(found, False)
+    return found
 
 
 # --- how data/edges.csv is made -----------------------------------------------------------------

@@ -51,6 +51,32 @@ def test_decisions_follow_the_two_thresholds(model):
     assert found.probabilities["Cr"] == pytest.approx(0.02, abs=1e-6)
 
 
+def grouped(**probability):
+    known = {"O": 0.99, "Ba": 0.5, "Co": 0.45, "Fe": 0.3} | probability
+    return Model("fake", Constant(known), {}, 0.7, 0.1, 1.0, group_threshold=0.9)
+
+
+def test_one_of_several_neighbours_is_named_with_the_others():
+    found = identify(background(start=500, stop=950), model=grouped())
+    (elements,) = found.spectra
+    assert found.present == ("O", "Ba")
+    assert elements.groups == ("Ba",)
+    assert elements.alternatives["Ba"] == ("Co",)
+    assert elements.label("Ba") == "Ba (or Co)"
+    assert elements.label("O") == "O"
+    assert found.undetermined == ("Fe",)
+    assert {edge.element for edge in elements.evidence} >= {"Ba", "Co"}
+    assert found.to_dict()["spectra"][0]["groups"] == ["Ba"]
+
+
+def test_no_group_where_one_is_present_or_where_they_do_not_reach_the_threshold():
+    spectrum = background(start=500, stop=950)
+    for p in ({"Co": 0.8}, {"Co": 0.2}):
+        (elements,) = identify(spectrum, model=grouped(**p), evidence=False).spectra
+        assert "Ba" in elements.undetermined
+        assert elements.groups == ()
+
+
 def test_what_the_window_does_not_show_is_not_observable(model):
     found = identify(background(), model=model)
     assert "C" in found.not_observable  # K 284 eV, below the window
@@ -109,7 +135,8 @@ def test_temperature_divides_the_logits():
 def test_dictionary_is_json_without_nan(model):
     found = identify(background(m=2), model=model, each=True).to_dict()
     assert list(found) == [
-        *("file", "model", "threshold", "absent_threshold", "range_ev", "window_ev"),
+        *("file", "model", "threshold", "absent_threshold", "group_threshold"),
+        *("range_ev", "window_ev"),
         *("offset_ev", "offset_error_ev", "spectra"),
     ]
     assert list(found["spectra"][0]) == [
@@ -119,6 +146,7 @@ def test_dictionary_is_json_without_nan(model):
         "probabilities",
         "evidence",
         "alternatives",
+        "groups",
         "contamination",
         "warnings",
     ]
@@ -230,6 +258,7 @@ def saved_model(tmp_path):
 def test_model_survives_writing_and_reading(saved_model):
     path, network = saved_model
     loaded = load_model(str(path))
+    assert loaded.group_threshold is None
     assert (loaded.name, loaded.present_threshold, loaded.temperature) == ("mine", 0.6, 1.5)
     assert not loaded.network.training
     found = identify(background(), model=path)

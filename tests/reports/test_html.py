@@ -1,14 +1,20 @@
 """The page stands alone, is the same every time, and escapes what files say of themselves."""
 
+import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.metadata import version
 
+import numpy as np
 import pytest
 from helpers import answer
+from rich.console import Console
 
+from coreloss.cli.identify import csv_rows
+from coreloss.edges import ELEMENT_INDEX
 from coreloss.reports.html import html_report
+from coreloss.reports.terminal import identification_table
 from coreloss.spectra.spectrum import Spectrum
 
 VOID = {"meta", "img", "br"}
@@ -111,3 +117,20 @@ def test_long_files_are_cut(monkeypatch):
 def test_no_results_are_refused():
     with pytest.raises(ValueError, match="0 results"):
         html_report([])
+
+
+def test_a_group_is_shown_with_all_its_names_everywhere():
+    """N 0.40 and V 0.30 stand for each other where they are said to be rivals."""
+    one = replace(answer(), group_threshold=0.6)
+    near = np.zeros((80, 80), bool)
+    n, v = ELEMENT_INDEX["N"], ELEMENT_INDEX["V"]
+    near[n, v] = near[v, n] = True
+    one.__dict__["_rivals"] = near
+    assert one.present == ("O", "Ti", "N")
+    assert "N (or V)" in html_report([one])
+    console = Console(width=120, file=io.StringIO())
+    console.print(identification_table(one))
+    assert "N (or V)" in console.file.getvalue()
+    decision = {row[2]: row[4] for row in csv_rows([one])}
+    found = [decision[e] for e in ("N", "V", "Sn", "Cr")]
+    assert found == ["present", "alternative", "undetermined", "absent"]

@@ -97,12 +97,25 @@ def test_spikes_on_a_fine_axis_are_mended_and_told():
     assert without_faults(Spectrum(energy, clean)).warnings == ()
 
 
-def test_spikes_on_a_coarse_axis_are_only_told():
+@pytest.mark.parametrize("height", [1e5, 600.0])
+def test_spikes_on_a_coarse_axis_are_mended_and_told(height):
+    energy, clean = oxide()
+    y = clean.copy()
+    y[300] += height
+    mended = without_faults(Spectrum(energy, y))
+    assert abs(mended.counts[0, 300] - clean[300]) < 6 * clean[300] ** 0.5
+    np.testing.assert_array_equal(np.delete(mended.counts[0], 300), np.delete(clean, 300))
+    assert "the first at 700 eV" in mended.warnings[0]
+
+
+@pytest.mark.parametrize("at", [532, 403])
+def test_spikes_on_a_coarse_axis_are_only_told_where_they_may_be_lines(at):
+    """At the onset of an edge, and so near to the end of the window that there might be one."""
     energy, y = oxide()
-    y[300] += 1e5
+    y[energy == at] += 1e5
     kept = without_faults(Spectrum(energy, y))
     np.testing.assert_array_equal(kept.counts[0], y)
-    assert "700 eV" in kept.warnings[0]
+    assert f"{at} eV" in kept.warnings[0]
     assert "kept" in kept.warnings[0]
 
 

@@ -102,7 +102,7 @@ def csv_rows(results: Iterable[Any]) -> Iterator[tuple]:
                     continue
                 decision = next(
                     (d for d in ("present", "undetermined") if element in getattr(elements, d)),
-                    "absent",
+                    "alternative" if p >= result.absent_threshold else "absent",
                 )
                 edge = best.get(element)
                 fit = ("", "", "")

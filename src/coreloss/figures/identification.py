@@ -117,7 +117,9 @@ def label_levels(starts: Sequence[float], widths: Sequence[float]) -> list[int]:
 def _title(result: Identification, row: int, elements: Elements) -> str:
     number = f", spectrum {row + 1} of {len(result)}" if len(result) > 1 else ""
     known = elements.probabilities
-    present = ", ".join(f"{e} {known[e]:.2f}" for e in elements.present) or "no element"
+    present = (
+        ", ".join(f"{elements.label(e)} {known[e]:.2f}" for e in elements.present) or "no element"
+    )
     shown = shown_undetermined(elements)
     text = f"Present: {present}"
     if elements.undetermined:

@@ -114,8 +114,9 @@ def plot_identification(result, ax=None, *, row: int = 0, scale: str = "log"):
         elements=found.present,
         undetermined=found.undetermined,
     )
-    names = ", ".join(f"{e} {found.probabilities[e]:.2f}" for e in found.present) or "no element"
-    doubt = ", ".join(f"{e} {found.probabilities[e]:.2f}" for e in found.undetermined)
+    known = found.probabilities
+    names = ", ".join(f"{found.label(e)} {known[e]:.2f}" for e in found.present) or "no element"
+    doubt = ", ".join(f"{e} {known[e]:.2f}" for e in found.undetermined)
     ax.set_title(names + (f"   (undetermined: {doubt})" if doubt else ""), fontsize="medium")
     return ax
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from coreloss.beam import Beam
-from coreloss.edges import ELEMENT_INDEX, ELEMENTS, identifying_sets
+from coreloss.edges import CONFUSABLE_EV, ELEMENT_INDEX, ELEMENTS, identifying_sets
 from coreloss.identification.edge_fit import (
     TYPICAL_BEAM,
     EdgeEvidence,
@@ -25,8 +25,6 @@ from coreloss.identification.edge_fit import (
 
 KNOWN_FROM = 0.5
 """Elements that the network thinks so likely are part of the fit in which others are tested."""
-CONFUSABLE_EV = 8.0
-"""Edges so near to each other can be taken for one another on a badly calibrated axis."""
 AS_GOOD = 0.8
 """Another element is an alternative when its edge explains this share of the significance."""
 FROM_SUPPORT = {"C": "support film or hydrocarbons", "O": "oxidised surface"}

@@ -11,11 +11,12 @@ import numpy as np
 
 from coreloss.axis import TYPICAL_AXIS_ERROR_EV, window_of
 from coreloss.beam import Beam
-from coreloss.edges import ELEMENTS, observable_elements
+from coreloss.edges import ELEMENTS, observable_elements, rivals
 from coreloss.identification.edge_fit import TYPICAL_BEAM, EdgeEvidence, edge_evidence
 from coreloss.identification.evidence import KNOWN_FROM, Findings, best_z, contamination, findings
 from coreloss.identification.trained_model import DEFAULT_MODEL, Model, model_of
 from coreloss.physics.bank import BEAM_LIMITS
+from coreloss.scoring.groups import group_certainty, ranked
 from coreloss.spectra.hyperspy import as_spectrum
 from coreloss.spectra.network_input import MEAN_FLOOR, NetworkInput, preprocess
 from coreloss.spectra.spectrum import Spectrum
@@ -33,9 +34,13 @@ class Elements:
 
     ``probabilities`` has all 80 elements; it is NaN for those in ``not_observable``, which have no
     identifying edge inside the window: the spectrum says nothing about them. ``evidence`` lists the
-    edges of present and undetermined elements, each element's strongest first; ``alternatives``
+    edges of all elements that are not absent, each element's strongest first; ``alternatives``
     what a present element could be taken for; ``contamination`` those that may come from the
     support or the surface.
+
+    ``groups`` names the present elements that are the likeliest of several neighbours: certain is
+    that one of them is there, such as Nd or Pr. The others are its ``alternatives``, and no longer
+    among the undetermined.
     """
 
     present: tuple[str, ...]
@@ -46,6 +51,12 @@ class Elements:
     evidence: tuple[EdgeEvidence, ...] = ()
     alternatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contamination: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def label(self, element: str) -> str:
+        """The name of an element, with those of its group: "Nd (or Pr)"."""
+        others = self.alternatives[element] if element in self.groups else ()
+        return f"{element} (or {' or '.join(others)})" if others else element
 
     def to_dict(self) -> dict:
         """Plain dictionary for JSON; ``probabilities`` lists the observable elements only."""
@@ -58,6 +69,7 @@ class Elements:
             },
             "evidence": [asdict(edge) for edge in self.evidence],
             "alternatives": {e: list(others) for e, others in self.alternatives.items()},
+            "groups": list(self.groups),
             "contamination": list(self.contamination),
             "warnings": list(self.warnings),
         }
@@ -83,6 +95,7 @@ class Identification:
     spectrum_warnings: tuple[tuple[str, ...], ...]
     cut_ev: tuple[float, float]
     findings: tuple[Findings, ...] = ()
+    group_threshold: float | None = None
 
     def __len__(self) -> int:
         return len(self.probability)
@@ -100,12 +113,12 @@ class Identification:
 
     @property
     def present(self) -> tuple[str, ...]:
-        """Elements at or above the threshold, the likeliest first."""
+        """Elements at or above the threshold, or the first of a group; the likeliest first."""
         return self._only().present
 
     @property
     def undetermined(self) -> tuple[str, ...]:
-        """Elements between the two thresholds: neither their presence nor absence is safe."""
+        """Elements between the two thresholds, neither safe nor in a group with a present one."""
         return self._only().undetermined
 
     @property
@@ -159,6 +172,7 @@ class Identification:
             "model": self.model,
             "threshold": self.threshold,
             "absent_threshold": self.absent_threshold,
+            "group_threshold": self.group_threshold,
             "range_ev": list(self.cut_ev),
             "window_ev": list(self.window_ev),
             "offset_ev": self.offset_ev,
@@ -188,10 +202,13 @@ class Identification:
     def _elements(self, row: int) -> Elements:
         p = self.probability[row]
         order = sorted(np.flatnonzero(self.observable), key=lambda k: -p[k])
-        present = tuple(ELEMENTS[k] for k in order if p[k] >= self.threshold)
-        open_ones = tuple(
-            ELEMENTS[k] for k in order if self.absent_threshold <= p[k] < self.threshold
+        groups = self._groups(row)
+        beside = {e for others in groups.values() for e in others}
+        known = [ELEMENTS[k] for k in order if p[k] >= self.absent_threshold]
+        present = tuple(
+            ELEMENTS[k] for k in order if p[k] >= self.threshold or ELEMENTS[k] in groups
         )
+        open_ones = tuple(e for e in known if e not in present and e not in beside)
         found = self.findings[row] if self.findings else Findings()
         return Elements(
             present=present,
@@ -199,10 +216,26 @@ class Identification:
             not_observable=self.not_observable,
             probabilities=dict(zip(ELEMENTS, p.tolist(), strict=True)),
             warnings=self.spectrum_warnings[row],
-            evidence=tuple(e for e in found.evidence if e.element in (*present, *open_ones)),
-            alternatives=found.alternatives,
+            evidence=tuple(e for e in found.evidence if e.element in known),
+            alternatives={**found.alternatives, **groups},
             contamination=contamination((*present, *open_ones), present),
+            groups=tuple(e for e in present if e in groups),
         )
+
+    @cached_property
+    def _rivals(self) -> np.ndarray:
+        return rivals(*self.window_ev)
+
+    def _groups(self, row: int) -> dict[str, tuple[str, ...]]:
+        """The first of each group of neighbours, and the others, the likeliest first."""
+        if self.group_threshold is None:
+            return {}
+        p, absent = np.nan_to_num(self.probability[row]), self.absent_threshold
+        certainty = group_certainty(p[None], self._rivals, present=self.threshold, absent=absent)
+        return {
+            ELEMENTS[k]: tuple(ELEMENTS[i] for i in ranked(k, p, self._rivals, absent=absent)[1:])
+            for k in np.flatnonzero(certainty[0] >= self.group_threshold).tolist()
+        }
 
 
 def identify(
@@ -265,6 +298,7 @@ def identify(
         spectrum_warnings=_warnings(used, window, observable),
         cut_ev=cut_ev,
         findings=found,
+        group_threshold=loaded.group_threshold,
     )
 
 

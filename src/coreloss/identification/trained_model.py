@@ -27,7 +27,9 @@ class Model:
 
     An element is present at a probability of ``present_threshold`` or more, absent below
     ``absent_threshold`` and undetermined between them; logits are divided by ``temperature``.
-    ``combination`` joins the answer of the network and that of a fit.
+    ``combination`` joins the answer of the network and that of a fit. One of several neighbours
+    is certain to be there when they reach ``group_threshold`` together, see
+    `scoring.groups.group_certainty`; never without it.
     """
 
     name: str
@@ -37,11 +39,13 @@ class Model:
     absent_threshold: float
     temperature: float
     combination: Combination = field(default_factory=Combination)
+    group_threshold: float | None = None
 
     @property
     def fingerprint(self) -> str:
         """Sixteen letters for weights and decisions: equal ones answer alike."""
-        fixed = (self.present_threshold, self.absent_threshold, self.temperature)
+        groups = () if self.group_threshold is None else (self.group_threshold,)
+        fixed = (self.present_threshold, self.absent_threshold, self.temperature, *groups)
         return weights_fingerprint(self.network, repr((fixed, asdict(self.combination))))
 
     def probability(self, inputs: NetworkInput) -> np.ndarray:
@@ -63,7 +67,8 @@ def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
     training run (``weights.safetensors`` and ``card.json``).
 
     The card's ``config`` builds the network; ``present_threshold``, ``absent_threshold`` and
-    ``temperature`` are the decisions. ValueError when a file is missing or does not fit.
+    ``temperature`` are the decisions, ``group_threshold`` is one that may be missing. ValueError
+    when a file is missing or does not fit.
     """
     import safetensors.torch
 
@@ -76,6 +81,7 @@ def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
             float(card[key]) for key in ("present_threshold", "absent_threshold", "temperature")
         )
         combination = Combination(**card.get("combination", {}))
+        groups = card.get("group_threshold")
     except OSError as error:
         raise ValueError(f"model {name_or_path}: cannot read {error.filename}") from None
     except json.JSONDecodeError as error:
@@ -86,7 +92,7 @@ def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
         reason = str(error).splitlines()[0]
         raise ValueError(f"model {name_or_path}: weights and card do not fit: {reason}") from None
     name = weights.parent.name if weights.name == "weights.safetensors" else weights.stem
-    return Model(name, network.eval(), card, present, absent, temperature, combination)
+    return Model(name, network.eval(), card, present, absent, temperature, combination, groups)
 
 
 def model_of(model: str | Path | Model) -> Model:

@@ -148,7 +148,7 @@ def _elements(result: Identification, elements: Elements) -> str:
     rows = [
         (
             (
-                element,
+                elements.label(element),
                 f"{elements.probabilities[element]:.3f}",
                 decision,
                 escape(evidence_text(result, elements, element)),
@@ -198,7 +198,7 @@ def _figure(result: Identification, row: int, elements: Elements, scale: str) ->
         figure = draw_identification(result, row=row, scale=scale)
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     data = base64.b64encode(stream.getvalue()).decode("ascii")
-    found = ", ".join(elements.present) or "none"
+    found = ", ".join(elements.label(e) for e in elements.present) or "none"
     alt = (
         f"Spectrum from {_span(result.window_ev)} eV with the onsets of its elements, zooms into "
         f"the weakest edges, and a periodic table of probabilities. Present: {found}."
@@ -215,7 +215,7 @@ def _span(limits_ev: tuple[float, float]) -> str:
 
 def _supported(elements: Elements, element: str) -> str:
     """An element with its probability and its best edge."""
-    text = f"{element} {elements.probabilities[element]:.2f}"
+    text = f"{elements.label(element)} {elements.probabilities[element]:.2f}"
     best = best_edges(elements.evidence).get(element)
     if best is None:
         return text

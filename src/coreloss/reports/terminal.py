@@ -65,7 +65,8 @@ def note_text(elements: Elements, element: str) -> str:
     """What else may be behind the name of an element: contamination, another element."""
     notes = ["possible contamination"] if element in elements.contamination else []
     others = elements.alternatives.get(element, ())
-    notes += [f"could be {' or '.join(others)}"] if others else []
+    if others and element not in elements.groups:
+        notes.append(f"could be {' or '.join(others)}")
     return "; ".join(notes)
 
 
@@ -89,7 +90,7 @@ def _one(result: Identification) -> RenderableType:
     table = Table("Element", "Probability", "Decision", edges, "Note")
     for element, decision in rows:
         table.add_row(
-            element,
+            elements.label(element),
             f"{elements.probabilities[element]:.3f}",
             decision,
             evidence_text(result, elements, element),
@@ -109,7 +110,9 @@ def _several(result: Identification) -> Table:
 
 
 def _with_probabilities(elements: Elements, decision: str) -> str:
-    return "  ".join(f"{e} {elements.probabilities[e]:.2f}" for e in getattr(elements, decision))
+    return "  ".join(
+        f"{elements.label(e)} {elements.probabilities[e]:.2f}" for e in getattr(elements, decision)
+    )
 
 
 def _edges(element: str, window_ev: tuple[float, float]) -> str:

@@ -29,6 +29,12 @@ END_SHARE, END_CHANNELS = 0.03, 12
 DROP, RISE = 0.6, 10.0
 """A gain has changed where counts drop to this share, or rise to this multiple, in one channel and
 stay there. Edges only rise, over an electronvolt or more, and white lines fall as they rose."""
+NOTHING = 0.05
+"""Channels of which the level beside them is a smaller share are single electrons on nothing, where
+counts are scaled or resampled and do not say what one electron is; they are only reported."""
+_BOTH_SIDES = 2, 12  # nearest and farthest channel beside a spike where such a rise is looked for
+_FEW_BESIDE = 4
+_MEDIAN_DIFFERENCE = 0.954  # median size of the difference of two normal deviates
 _SIDE = 8  # channels on each side of such a step
 QUIET = 0.25, 0.4
 """Largest range of the counts before and behind a change of gain, relative to their median."""
@@ -51,8 +57,11 @@ NOTICEABLE = 0.03
 NEGLIGIBLE = 0.02
 """... and share of the mean of the spectrum."""
 FINE_DISPERSION_EV, COARSE_HEIGHT = 0.4, 2.0
-"""At wider channels a sharp line can be one channel too: there, a spike is so many times as high as
-what is beside it, and only reported."""
+"""At wider channels a sharp line can be one channel too: there, a channel so many times as high as
+what is beside it is reported..."""
+RISE_SIGMA = 2.5
+"""... and one is mended where counts do not rise from one side of it to the other, by so many
+standard deviations: sharp lines stand at the beginning of an edge."""
 PLATEAU_RUN = 4
 """Channels in a row at the maximum that are saturation ..."""
 FEW_COUNTS = 50
@@ -92,21 +101,22 @@ def without_faults(spectrum: Spectrum) -> Spectrum:
     """The same spectra without spikes; they and saturation are in the warnings.
 
     Every spectrum is looked at by itself. One or two channels high above all others around them, or
-    far below, take the level beside them; on an axis of wide channels they stay.
+    far below, take the level beside them. On an axis of wide channels a sharp line can look like
+    one: only single channels are replaced there, and none at the beginning of an edge.
     """
     counts, fine = spectrum.counts, spectrum.dispersion_ev <= FINE_DISPERSION_EV
-    least = 0.0 if fine else COARSE_HEIGHT
-    spikes = _spikes(counts, least=least, pairs=fine) | _spikes(-counts, least=least, pairs=fine)
+    spikes, doubtful = _spikes(counts, fine=fine)
     notes = []
+    for found, verdict in (
+        (spikes, ": taken for X-rays, hot or dead pixels and replaced"),
+        (doubtful, ": X-rays, hot or dead pixels? They were kept"),
+    ):
+        if found.any():
+            first_ev = spectrum.energy_ev[int(np.argmax(found.any(0)))]
+            where = f"{found.sum()} single channels stand out, the first at {first_ev:g} eV"
+            notes.append(where + verdict)
     if spikes.any():
-        channel = int(np.argmax(spikes.any(0)))
-        where = f"{spikes.sum()} single channels stand out, the first at "
-        where += f"{spectrum.energy_ev[channel]:g} eV"
-        if fine:
-            counts = np.where(spikes, _beside(counts), counts)
-            notes.append(f"{where}: taken for X-rays, hot or dead pixels and replaced")
-        else:
-            notes.append(f"{where}: X-rays, hot or dead pixels? They were kept")
+        counts = np.where(spikes, _beside(counts), counts)
     plateau = _saturated(counts)
     if plateau.any():
         channel = int(np.argmax(plateau))
@@ -243,23 +253,56 @@ def _shaded(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
 # -- faults ---------------------------------------------------------------------------------------
 
 
-def _spikes(counts: np.ndarray, *, least: float, pairs: bool) -> np.ndarray:
-    """One channel, or two, far above their surroundings, without shoulders, (m, n) bool."""
+def _spikes(counts: np.ndarray, *, fine: bool) -> tuple[np.ndarray, np.ndarray]:
+    """One channel, or two, far above or below their surroundings, without shoulders, (m, n) bool.
+
+    Second those of which a sharp line could be one as well, on an axis of wide channels.
+    """
     level = _beside(counts)
     excess = counts - level
     around, own = (n * uniform_filter1d(excess**2, n, axis=1, mode="nearest") for n in _CHANNELS)
     noise = np.sqrt(np.maximum(around - own, 0.0) / (_CHANNELS[0] - _CHANNELS[1]))
     counted = np.where(_whole(counts), np.sqrt(np.maximum(np.abs(level), 1.0)), 0.0)
-    seen = np.maximum(max(least, NOTICEABLE) * np.abs(level), NEGLIGIBLE * _mean_size(counts))
+    seen = np.maximum(NOTICEABLE * np.abs(level), NEGLIGIBLE * _mean_size(counts))
     noise = np.maximum(noise, counted)
-    high = excess > np.maximum(SPIKE_SIGMA * noise, seen)
+    limit = np.maximum(SPIKE_SIGMA * noise, seen)
+    found = _lonely(excess, noise, limit, pairs=fine) | _lonely(-excess, noise, limit, pairs=fine)
+    found[:, :2] = found[:, -2:] = False
+    if fine:
+        return found, np.zeros_like(found)
+    spikes = found & (_whole(counts) | (np.abs(level) > NOTHING * np.abs(excess)))
+    for row, channel in np.argwhere(spikes):
+        spikes[row, channel] = not _rises(counts[row], channel)
+    return spikes, found & ~spikes & (np.abs(excess) > COARSE_HEIGHT * np.abs(level))
+
+
+def _rises(counts: np.ndarray, channel: int) -> bool:
+    """Whether the counts (n,) are higher behind a channel than in front of it, as at an edge.
+
+    So near to an end that nobody can tell, they are.
+    """
+    near, far = _BOTH_SIDES
+    before = counts[max(channel - far, 0) : channel - near + 1]
+    after = counts[channel + near : channel + far + 1]
+    if min(len(before), len(after)) < _FEW_BESIDE:
+        return True
+    spread = np.median(np.abs(np.diff(before))) / _MEDIAN_DIFFERENCE
+    noise = np.sqrt(max(np.median(before), 1.0)) if _whole(counts[None]) else 0.0
+    error = max(spread, noise) * np.sqrt(1 / len(before) + 1 / len(after))
+    return bool(np.median(after) - np.median(before) > RISE_SIGMA * error)
+
+
+def _lonely(excess: np.ndarray, noise: np.ndarray, limit: np.ndarray, *, pairs: bool) -> np.ndarray:
+    """Channels, or pairs of them, that rise above the limit and have no shoulders, (m, n) bool."""
+    high = excess > limit
+    if not high.any():
+        return high
     left, right, far = (np.roll(excess, shift, axis=1) for shift in (1, -1, -2))
     found = high & (np.maximum(left, right) < np.maximum(SHOULDER * excess, NOISE_SIGMA * noise))
     if pairs:
         first = high & np.roll(high, -1, axis=1)
         first &= np.maximum(left, far) < SHOULDER * np.minimum(excess, right)
         found |= first | np.roll(first, 1, axis=1)
-    found[:, :2] = found[:, -2:] = False
     return found
 
 

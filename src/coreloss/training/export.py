@@ -7,9 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from coreloss.axis import window_of
+from coreloss.edges import rivals
 from coreloss.networks.architectures import architecture_of, weights_fingerprint
 from coreloss.runtime.files import replacing
 from coreloss.scoring.calibration import (
@@ -18,6 +21,7 @@ from coreloss.scoring.calibration import (
     threshold_for_precision,
     threshold_precision_equals_recall,
 )
+from coreloss.scoring.groups import group_certainty, ranked
 from coreloss.scoring.metrics import average_precision, scores
 from coreloss.simulation.batch import Batch
 from coreloss.simulation.stream import simulator_fingerprint
@@ -65,8 +69,8 @@ def validate(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
     return result
 
 
-def decisions(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
-    """Temperature and thresholds from simulated validation spectra.
+def decisions(model: torch.nn.Module, batch: Batch) -> dict[str, Any]:
+    """Temperature, thresholds and `group_decisions` from simulated validation spectra.
 
     Present from where `RIGHT_NAMES` of the names are right, absent below the probability that loses
     `LOST_ELEMENTS` of the visible ones; undetermined between the two.
@@ -80,10 +84,50 @@ def decisions(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
         present, probability, precision=RIGHT_NAMES, counted=counted
     )
     absent = threshold_for_miss_rate(present, probability, miss_rate=LOST_ELEMENTS, counted=counted)
+    fixed = {"present": round(threshold, 3), "absent": round(min(absent, threshold), 3)}
+    seen = np.where(batch.observable.cpu().numpy(), probability, 0.0)
     return {
-        "present_threshold": round(threshold, 3),
-        "absent_threshold": round(min(absent, threshold), 3),
+        **{f"{name}_threshold": value for name, value in fixed.items()},
         "temperature": temperature,
+        **group_decisions(seen, batch, **fixed),
+    }
+
+
+def group_decisions(
+    probability: np.ndarray, batch: Batch, *, present: float, absent: float
+) -> dict[str, Any]:
+    """Threshold of groups of neighbours from validation spectra, and what their names are worth.
+
+    ``group_threshold`` is the lowest from which on a member is there in `RIGHT_NAMES` of the
+    groups, None where that is never so; so many ``groups`` are named then, a member is there in
+    ``groups_right`` of them, and ``first_right`` is the share in which it is the first one. Groups
+    without a true member but with one that is too weak to be seen are neutral.
+
+    ``probability`` (n, 80), 0 where not observable; ``present`` and ``absent`` the thresholds.
+    """
+    there, counted = (labels.cpu().numpy() for labels in (batch.present, batch.counted))
+    seen = there & counted
+    windows = torch.stack(window_of(batch.mask.cpu()), 1).tolist()
+    rows = []
+    for p, window, visible, hidden in zip(probability, windows, seen, there & ~seen, strict=True):
+        near = rivals(*window)
+        certainty = group_certainty(p[None], near, present=present, absent=absent)[0]
+        for k in np.flatnonzero(certainty).tolist():
+            names = ranked(k, p, near, absent=absent)
+            if visible[names].any() or not hidden[names].any():
+                rows.append((certainty[k], visible[names].any(), visible[k]))
+    certainty, right, first = np.array(rows or [(0, False, False)]).T
+    threshold = round(
+        threshold_for_precision(right[:, None], certainty[:, None], precision=RIGHT_NAMES), 3
+    )
+    named = certainty >= threshold
+    if not named.any() or right[named].mean() < RIGHT_NAMES:
+        return {"group_threshold": None, "groups": 0, "groups_right": 0, "first_right": None}
+    return {
+        "group_threshold": threshold,
+        "groups": int(named.sum()),
+        "groups_right": int(right[named].sum()),
+        "first_right": round(float(first[named].mean()), 3),
     }
 
 
