@@ -58,14 +58,15 @@ def test_json_of_one_file_is_an_object_as_documented(run, good, fake_model):
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert list(found) == [
-        *("file", "model", "threshold", "absent_threshold", "range_ev", "window_ev"),
+        *("file", "model", "threshold", "absent_threshold", "group_threshold"),
+        *("range_ev", "window_ev"),
         *("offset_ev", "offset_error_ev", "spectra"),
     ]
     assert (found["model"], found["threshold"]) == ("fake", 0.7)
     (spectrum,) = found["spectra"]
     assert list(spectrum) == [
         *("present", "undetermined", "not_observable", "probabilities", "evidence"),
-        *("alternatives", "contamination", "warnings"),
+        *("alternatives", "groups", "contamination", "warnings"),
     ]
     assert spectrum["present"] == ["O", "Ti"]
     assert spectrum["undetermined"] == ["N"]
