@@ -66,7 +66,7 @@ def test_json_of_one_file_is_an_object_as_documented(run, good, fake_model):
     (spectrum,) = found["spectra"]
     assert list(spectrum) == [
         *("present", "undetermined", "not_observable", "probabilities", "evidence"),
-        *("alternatives", "contamination", "warnings"),
+        *("alternatives", "groups", "contamination", "warnings"),
     ]
     assert spectrum["present"] == ["O", "Ti"]
     assert spectrum["undetermined"] == ["N"]
