@@ -69,7 +69,16 @@ def batch_of(present, snr):
     mask[:, 700:1301] = True
     everything = torch.ones_like(there)
     counts = torch.ones(n, 3072)
-    return Batch(counts, mask, there, everything, ratio, ratio, torch.zeros(n, dtype=torch.bool))
+    return Batch(
+        counts,
+        mask,
+        there,
+        everything,
+        ratio,
+        ratio,
+        torch.zeros(n, dtype=torch.bool),
+        torch.ones(n),
+    )
 
 
 def test_the_threshold_lies_above_the_groups_that_are_wrong():

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from coreloss.axis import window_of
 from coreloss.datasets.breakdown import GroupScores, breakdown
 from coreloss.datasets.measured import experimental_set
 from coreloss.datasets.simulated_set import read_set, write_set
-from coreloss.edges import ELEMENTS
+from coreloss.edges import ELEMENTS, rivals
 from coreloss.identification.trained_model import Model
 from coreloss.runtime.progress import told
 from coreloss.scoring.calibration import reliability
+from coreloss.scoring.groups import group_certainty, ranked
 from coreloss.scoring.metrics import Scores, bootstrap_intervals, scores, scores_by_snr
 from coreloss.simulation.settings import VISIBLE_SNR, SimulationSettings
 from coreloss.spectra.network_input import NetworkInput, normalise, observable
@@ -24,9 +27,20 @@ REPORT_EVERY = 4096  # spectra
 
 
 @dataclass(frozen=True)
+class Groups:
+    """Groups of neighbours in some spectra: how many, and how often a member, the first is there."""
+
+    named: int = 0
+    right: int = 0
+    first_right: int = 0
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Scores of one network on one set of spectra.
 
+    The likeliest of a group of neighbours counts as present; ``groups`` says how many groups there
+    are, and in how many a member, and the first, is there.
     ``intervals`` are 95 % bootstrap intervals of the first entry of ``scores``; ``spectra`` has one
     row per measured file: id, source, material, present and predicted elements, missed and false
     ones; ``breakdown`` the scores of groups of the measured files, see `datasets.breakdown`.
@@ -37,6 +51,7 @@ class Evaluation:
     scores: tuple[Scores, ...]
     intervals: dict[str, tuple[float, float]]
     ece: float
+    groups: Groups
     spectra: tuple[dict[str, Any], ...] = ()
     breakdown: tuple[GroupScores, ...] = ()
 
@@ -48,6 +63,7 @@ class Evaluation:
             "scores": [part.to_dict() for part in self.scores],
             "intervals": {name: list(limits) for name, limits in self.intervals.items()},
             "ece": self.ece,
+            "groups": asdict(self.groups),
             "spectra": list(self.spectra),
             "breakdown": [group.to_dict() for group in self.breakdown],
         }
@@ -65,6 +81,7 @@ def score_experimental(
     measured = experimental_set(directory, quality=quality, split=split)
     probability = observed_probability(model, measured.inputs)
     present, counted = measured.present.numpy(), measured.counted.numpy()
+    probability, groups = with_groups(model, measured.inputs.mask, probability, present)
     predicted = (probability >= model.present_threshold) & counted
     rows = [
         {
@@ -82,6 +99,7 @@ def score_experimental(
         model,
         f"measured, quality {quality}" + (f", {split}" if split != "all" else ""),
         (present, probability),
+        groups=groups,
         counted=counted,
         seed=seed,
         spectra=tuple(rows),
@@ -97,6 +115,7 @@ def score_benchmark(path: str | Path, *, model: Model, seed: int = 0) -> Evaluat
     """
     simulated = read_set(path).batch
     probability = observed_probability(model, inputs_of(simulated))
+    probability, groups = with_groups(model, simulated.mask, probability, simulated.present)
     present, snr = simulated.present.numpy(), simulated.snr.numpy()
     observable = simulated.observable.numpy()
     labels, threshold = (present & observable, probability), model.present_threshold
@@ -108,8 +127,9 @@ def score_benchmark(path: str | Path, *, model: Model, seed: int = 0) -> Evaluat
     )
     bins = scores_by_snr(*labels, snr, snr_edges=SNR_EDGES, threshold=threshold, counted=observable)
     return _evaluation(
-        model, "simulated, all", labels, counted=observable, seed=seed, more=(visible, *bins)
-    )
+        *(model, "simulated, all", labels),
+        groups=groups, counted=observable, seed=seed, more=(visible, *bins),
+    )  # fmt: skip
 
 
 def make_benchmark(
@@ -147,8 +167,27 @@ def observed_probability(model: Model, inputs: NetworkInput) -> np.ndarray:
     return np.where(observable(inputs), model.probability(inputs), 0.0)
 
 
+def with_groups(model: Model, mask, probability, present) -> tuple[np.ndarray, Groups]:
+    """Probabilities (n, 80) with the first of each group of neighbours at the threshold.
+
+    ``mask`` (n, 3072); ``present`` (n, 80) tells how often the groups are right.
+    """
+    raised, named = probability.copy(), []
+    if model.group_threshold is not None:
+        limits = {"present": model.present_threshold, "absent": model.absent_threshold}
+        for row, window in enumerate(torch.stack(window_of(mask), 1).tolist()):
+            p, near = probability[row], rivals(*window)
+            certainty = group_certainty(p[None], near, **limits)[0]
+            for k in np.flatnonzero(certainty >= model.group_threshold).tolist():
+                names = ranked(k, p, near, absent=model.absent_threshold)
+                raised[row, k] = model.present_threshold
+                named.append((bool(present[row][names].any()), bool(present[row][k])))
+    right, first = np.array(named, int).reshape(-1, 2).sum(0).tolist()
+    return raised, Groups(len(named), right, first)
+
+
 def _evaluation(
-    model, subset, labels, *, counted, seed, more=(), spectra=(), breakdown=()
+    model, subset, labels, *, groups, counted, seed, more=(), spectra=(), breakdown=()
 ) -> Evaluation:
     threshold = model.present_threshold
     return Evaluation(
@@ -162,6 +201,7 @@ def _evaluation(
             counted=counted,
         ),
         ece=reliability(*labels, counted=counted).ece,
+        groups=groups,
         spectra=spectra,
         breakdown=breakdown,
     )

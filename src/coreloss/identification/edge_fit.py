@@ -365,7 +365,7 @@ def _powers(first: int, n: int) -> tuple[np.ndarray, ...]:
 def _columns_of(
     shell: int, shift: float, window: _Window, first: int, n: int, peaks_ev
 ) -> list[np.ndarray]:
-    """Step, plural scattering, resonance and near-edge peaks of one shell on n channels from `first`."""
+    """Step, plural scattering, resonance and peaks of one shell on n channels from `first`."""
     edge = edge_shells()[shell]
     begin = first - round(shift)
     columns = []
