@@ -122,3 +122,23 @@ def test_impossible_sets_are_refused(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         make_benchmark(tmp_path / "set.h5", **({"n": 10, "seed": 0} | changes))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_first_of_a_group_counts_as_present():
+    model = Model("groups", Reader(), {}, 0.7, 0.02, 1.0, group_threshold=0.9)
+    mask = torch.zeros(3, N_CHANNELS, dtype=torch.bool)
+    mask[:, 900:1101] = True  # Cu L23 and Pr M45 both at 931 eV, Nd M45 at 978 eV
+    cu, pr, nd = (ELEMENT_INDEX[e] for e in ("Cu", "Pr", "Nd"))
+    probability = np.zeros((3, 80))
+    probability[:2, [cu, pr]] = 0.5, 0.45  # certain together, the second of them is there in row 1
+    probability[2, [cu, nd]] = 0.5, 0.45  # no neighbours
+    present = np.zeros((3, 80), bool)
+    present[0, cu] = present[1, pr] = True
+    raised, groups = benchmark.with_groups(model, mask, probability, present)
+    assert raised[:, cu].tolist() == [0.7, 0.7, 0.5]
+    assert raised[0, pr] == 0.45
+    assert (groups.named, groups.right, groups.first_right) == (2, 2, 1)
+    alone = Model("none", Reader(), {}, 0.7, 0.02, 1.0)
+    untouched, none = benchmark.with_groups(alone, mask, probability, present)
+    assert (untouched == probability).all()
+    assert none.named == 0

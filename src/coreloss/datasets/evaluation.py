@@ -28,7 +28,7 @@ REPORT_EVERY = 4096  # spectra
 
 @dataclass(frozen=True)
 class Groups:
-    """Groups of neighbours in some spectra: how many, and how often a member, the first is there."""
+    """How many groups of neighbours, and in how many a member, or the first, is there."""
 
     named: int = 0
     right: int = 0
