@@ -45,6 +45,26 @@ def measured_sets(rows: Sequence[Row]) -> list[str]:
     return [name for name in rows[0]["sets"] if name.startswith("measured")]
 
 
+def networks_table(networks: Mapping[str, Row], apart: Sequence[Row]) -> str:
+    """Size, speed and scores of the shipped networks, at their own thresholds.
+
+    ``networks`` by name as in `study.scores`; ``apart`` the rows of `study.rare_earths`.
+    """
+    header = ("network", "parameters", "spectra/s", "set", "n", "F1", "EMR")
+    rows = []
+    for name, found in networks.items():
+        about = (name, f"{found['parameters']:,}", f"{found['spectra_per_s']:.0f}")
+        scored = {f"measured {part}": one["scores"][0] for part, one in found["measured"].items()}
+        scored["simulated"], scored["simulated, visible"] = found["simulated"]["scores"][:2]
+        for row in apart:
+            if row["model"] == name:
+                scored[f"rare earths by N45 alone, axis right to {row['axis_error_ev']} eV"] = row
+        for i, (part, one) in enumerate(scored.items()):
+            numbers = (f"{one[key]:.3f}" for key in ("f1", "exact_match_ratio"))
+            rows.append((*(about if i == 0 else ("", "", "")), part, one["n"], *numbers))
+    return table(header, rows)
+
+
 def groups_table(groups: Sequence[Row]) -> str:
     """Scores of groups of measured files: by source, range, dose and edge family."""
     header = ("by", "group", "n", "positives", "F1", "EMR")
