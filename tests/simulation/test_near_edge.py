@@ -1,5 +1,7 @@
 """Templates of ions: the right area at the right place, at any fraction of a channel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,9 @@ SHELLS = tuple(
     for edge in edge_shells()
     if (edge.element, edge.shell) in {("O", "K"), ("Ti", "L23"), ("Er", "N45"), ("Yb", "M45")}
 )
-FIXED = SimulationSettings(multiplet_factor=(1.0, 1.0), multiplet_shift_ev=0.0)
+FIXED = SimulationSettings(
+    multiplet_factor=(1.0, 1.0), multiplet_shift_ev=0.0, branching_spread=0.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,7 @@ def test_strips_move_with_their_onsets(templates):
 def test_positions_and_strengths_vary_as_they_are_told(templates):
     yb = next(i for i, edge in enumerate(SHELLS) if edge.element == "Yb")
     n = 4000
-    s = SimulationSettings(multiplet_factor=(0.5, 1.5), multiplet_shift_ev=2.0)
+    s = replace(FIXED, multiplet_factor=(0.5, 1.5), multiplet_shift_ev=2.0)
     first, values = multiplet_strips(
         torch.full((n,), 1528.0), torch.full((n,), yb), templates, s, generator=generator_for(1, 0)
     )
@@ -71,6 +75,20 @@ def test_positions_and_strengths_vary_as_they_are_told(templates):
     assert float(area.max()) == pytest.approx(1.5, abs=0.05)
     place = first + values.argmax(1)
     assert float(place.float().std()) == pytest.approx(2.0, abs=0.15)
+
+
+def test_the_ratio_of_white_lines_varies_but_not_that_of_giant_resonances(templates):
+    s, ratios = replace(FIXED, branching_spread=0.6), {}
+    for element, split in (("Ti", 3), ("Er", 3)):
+        shell = next(i for i, edge in enumerate(SHELLS) if edge.element == element)
+        one = replace(templates, first=templates.first + 1, count=torch.ones_like(templates.count))
+        where = (torch.full((2000,), 456.0), torch.full((2000,), shell))
+        first, values = multiplet_strips(*where, one, s, generator=generator_for(2, 0))
+        middle = 456 - int(first[0]) + split
+        ratio = values[:, :middle].sum(1) / values[:, middle:].sum(1)
+        ratios[element] = float(ratio.log().std())
+    assert ratios["Ti"] == pytest.approx(0.3, abs=0.06)
+    assert ratios["Er"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_heights_count_no_giant_resonance_that_is_drawn_as_lines():

@@ -197,12 +197,14 @@ class Templates:
         moved up by p / `PHASES` eV
     first (S,), count (S,) long : which rows are those of a shell; count 0 where it has none
     area_ev (S,) : mean area of a shell's rows, in edge heights times eV
+    split_ev (S,) : from the first white line to the second, 0 for giant resonances
     """
 
     values: torch.Tensor
     first: torch.Tensor
     count: torch.Tensor
     area_ev: torch.Tensor
+    split_ev: torch.Tensor
 
     @classmethod
     def build(cls, shells: Sequence[EdgeShell], heights_per_ev: np.ndarray) -> Templates:
@@ -223,7 +225,9 @@ class Templates:
             areas.append(area / height)
         count = torch.tensor(counts)
         rows = torch.tensor(np.array(values), dtype=torch.float32)
-        return cls(rows, count.cumsum(0) - count, count, torch.tensor(areas).float())
+        splits = [edge.offsets_ev[-1] * (edge.shell != "N45") for edge in shells]
+        per_shell = (torch.tensor(x, dtype=torch.float32) for x in (areas, splits))
+        return cls(rows, count.cumsum(0) - count, count, *per_shell)
 
     def to(self, device: str) -> Templates:
         """Copy on another device."""
@@ -235,8 +239,8 @@ def multiplet_strips(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """White lines and giant resonances of ions, for shells (m,) that have `Templates`.
 
-    An ion of the table and a width at random; the line strength varies as that of all white lines,
-    the position by what is left of chemical shift and theory.
+    An ion of the table and a width at random. Strength, position and the ratio of the two white
+    lines vary: bonds and bands change what the free ion has.
 
     Returns
     -------
@@ -249,7 +253,12 @@ def multiplet_strips(
     at = onset_ev + normal((n,), settings.multiplet_shift_ev, generator=generator)
     step = (at * PHASES).round().long()
     first = step // PHASES - TEMPLATE_LEAD_EV
-    return first, templates.values[row, step % PHASES] * factor[:, None]
+    values = templates.values[row, step % PHASES] * factor[:, None]
+    spread = 0.5 * settings.branching_spread * (templates.split_ev[shell] > 0)
+    ratio = (spread * normal((n,), 1.0, generator=generator)).exp()
+    past = torch.arange(TEMPLATE_CHANNELS, device=shell.device) - TEMPLATE_LEAD_EV
+    before = torch.sigmoid(2 * (templates.split_ev[shell, None] / 2 - past))
+    return first, values * (1 + (ratio - 1)[:, None] * before)
 
 
 def optical_heights_per_ev(shells: Sequence[EdgeShell], *, multiplets: bool) -> np.ndarray:

@@ -159,7 +159,7 @@ class SimulationSettings:
     multiplet_shift_ev: float = 1.2  # standard deviation, beside the shift of the edge
     # L3/L2 and M5/M4 depart from 2 and 1.5 by factors of two (Leapman and Grunes, Phys. Rev. Lett.
     # 45 (1980) 397; Thole and van der Laan, Phys. Rev. B 38 (1988) 3158).
-    branching_spread: float = 0.4  # log-normal sigma of that ratio
+    branching_spread: float = 0.4  # log-normal sigma of that ratio, half as much for ions
     # Extended oscillations of one neighbour shell, A sin(2 k R + phase) exp(-2 sigma^2 k^2)
     exelfs_probability: float = 0.7
     exelfs_amplitude: Range = (0.02, 0.25)  # log-uniform, of the edge at k = 3 / Angstrom
