@@ -20,7 +20,7 @@ from coreloss.study.atomic_checks.multiplets import edge_of, merged_lines
 
 SHIFTS_EV = tuple(np.arange(-6.0, 6.01, 0.2))
 """Of all lines of a spectrum together: the axis, the chemical shift and what the theory misses."""
-WIDTHS_EV = (0.6, 0.9, 1.2, 1.6, 2.2, 3.0, 4.0)
+WIDTHS_EV = (0.6, 0.9, 1.2, 1.6, 2.2, 3.0, 4.0, 5.0)
 """Gaussian FWHM: resolution, bands, phonons."""
 SECOND_WIDTHS_EV = (0.0, 0.8, 1.6)
 """What the lines of the second subshell have beside: its hole is filled from the first, too."""
