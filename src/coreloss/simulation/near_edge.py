@@ -35,7 +35,7 @@ _K2_PER_EV = 2 * constants.m_e * constants.e / constants.hbar**2 * 1e-20  # 1/(A
 TEMPLATE_CHANNELS, TEMPLATE_LEAD_EV = 128, 24
 PHASES = 4
 """Positions of a template between two channels."""
-TEMPLATE_WIDTHS = ((0.75, 0.5), (1.0, 1.0), (1.35, 1.8))
+TEMPLATE_WIDTHS = ((0.75, 0.5), (1.1, 1.0), (1.7, 1.8))
 """Factors of the width of giant resonances, and Gaussian widths (FWHM, eV) of all lines: bands of
 the solid and phonons."""
 _SIGMA = 1 / (2 * math.sqrt(2 * math.log(2)))
