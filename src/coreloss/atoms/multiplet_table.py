@@ -58,7 +58,7 @@ RISE_FWHM_EV = 1.0
 """Width of the lines whose rise is put on the tabulated onset."""
 _HEADER = """\
 # Dipole lines of 2p -> 3d, 3d -> 4f and 4d -> 4f of ions in cubic fields, exact diagonalisation.
-# Made by coreloss.atoms.multiplet_table.write_multiplets(). A variant is element, shell, charge,
+# Made by `coreloss gos lines`. A variant is element, shell, charge,
 # ten_dq_ev (splitting of e_g above t_2g, 0: free ion), exchange (factor of G^k(core, valence)).
 # energy_ev: behind the tabulated onset of the edge; strength: oscillator strength at q -> 0.
 element,shell,charge,ten_dq_ev,exchange,energy_ev,strength
@@ -212,14 +212,16 @@ def rows_of(variant: Variant) -> Iterator[str]:
         yield f"{key},{variant.exchange:g},{at:.2f},{f * size:.3g}"
 
 
-def write_multiplets(path: str | Path) -> None:
-    """Compute all variants, some minutes, and write them as ``data/multiplets.csv.gz``."""
-    rows = [row for variant in variants() for row in rows_of(variant)]
+def write_multiplets(path: str | Path) -> int:
+    """Compute all variants and write them as ``data/multiplets.csv.gz``; returns their number."""
+    every = list(variants())
+    rows = [row for variant in every for row in rows_of(variant)]
     text = io.BytesIO()
     with gzip.GzipFile(fileobj=text, mode="wb", mtime=0) as file:  # the same bytes every time
         file.write((_HEADER + "\n".join(rows) + "\n").encode())
     with replacing(path) as part:
         part.write_bytes(text.getvalue())
+    return len(every)
 
 
 def _name(n: int, l: int) -> str:  # noqa: E741

@@ -24,6 +24,17 @@ def gos_build(
     typer.echo(f"{out}: {len(tables)} tables, {out.stat().st_size / 1e6:.1f} MB")
 
 
+@gos_app.command("lines")
+def gos_lines(
+    out: Annotated[Path, typer.Argument(help=".csv.gz file to write.")],
+) -> None:
+    """Compute the lines of all ions at edges into open d and f shells (minutes)."""
+    from coreloss.atoms.multiplet_table import write_multiplets
+
+    n = write_multiplets(out)
+    typer.echo(f"{out}: {n} ions, {out.stat().st_size / 1e3:.0f} kB")
+
+
 @gos_app.command("info")
 def gos_info(
     file: Annotated[

@@ -38,7 +38,7 @@ ModelName = Annotated[
     str,
     typer.Option(
         "--model",
-        help="Shipped network, .safetensors file or training folder.",
+        help="edgenet-small, edgenet-medium, .safetensors file or training folder.",
         autocompletion=complete_models,
     ),
 ]
