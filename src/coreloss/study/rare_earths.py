@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,16 @@ from coreloss.datasets.measured import data_dir
 from coreloss.datasets.published_streams import bare_source
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS, edge_shells
 from coreloss.identification.trained_model import Model, load_model, shipped_models
+from coreloss.reports.markdown import table
 from coreloss.scoring.metrics import per_element, scores
 from coreloss.simulation.batch import Batch, concatenate
 from coreloss.simulation.settings import SimulationSettings
 from coreloss.study.ablation.variants import run
-from coreloss.study.results import Writer
+from coreloss.study.results import Row, Writer
 
 BLOCK = 512
 _MOST_BLOCKS = 8
+_SHOWN = {"F1": "f1", "EMR": "exact_match", "cross-entropy": "cross_entropy"}
 
 
 def n45_windows(n_per_element: int, *, axis_error_ev: float, seed: int) -> Batch:
@@ -61,9 +64,8 @@ def n45_windows(n_per_element: int, *, axis_error_ev: float, seed: int) -> Batch
             if sum(map(len, kept)) >= n_per_element:
                 break
         else:
-            raise ValueError(
-                f"n_per_element = {n_per_element}: {element} has {sum(map(len, kept))}"
-            )
+            n = sum(map(len, kept))
+            raise ValueError(f"n_per_element = {n_per_element}; {element} has {n}: ask for fewer")
         found.append(concatenate(kept)[slice(n_per_element)])
     return concatenate(found)
 
@@ -99,6 +101,43 @@ def told_apart(model: Model, batch: Batch) -> dict[str, Any]:
         )
     n = int(np.count_nonzero(present[:, labels].any(1)))
     return {"n": n, "f1": every.f1, "exact_match_ratio": every.exact_match_ratio, "rows": rows}
+
+
+def trainings_table(rows: Sequence[Row]) -> str:
+    """What short trainings with and without multiplets have learned, from ``multiplets.json``.
+
+    Rare earths by N45 alone, and measured files of quality A and B; cross-entropy needs no
+    threshold.
+    """
+    header = ("multiplets", "seed", *(f"{s} {n}" for s in ("N45", "measured") for n in _SHOWN))
+    body = [
+        (
+            row["multiplets"],
+            row["seed"],
+            *(
+                f"{row[f'{key}_{part}']:.3f}" if f"{key}_{part}" in row else "–"
+                for part in ("simulated", "measured")
+                for key in _SHOWN.values()
+            ),
+        )
+        for row in sorted(rows, key=lambda row: (row["multiplets"] != "with", row["seed"]))
+    ]
+    return table(header, body)
+
+
+def apart_table(rows: Sequence[Row]) -> str:
+    """Each rare earth by N45 alone: F1 of every network and axis, and what it is taken for."""
+    names = [f"{row['model']}, {row['axis_error_ev']} eV" for row in rows]
+    body = []
+    for several in zip(*(row["rows"] for row in rows), strict=True):
+        cells = []
+        for one in several:
+            taken = (
+                f" ({one['taken_for']} {one['taken_for_share']:.0%})" if one["taken_for"] else ""
+            )
+            cells.append(f"{one['f1']:.2f}{taken}")
+        body.append((several[0]["element"], *cells))
+    return table(("", *names), body)
 
 
 def main() -> None:
