@@ -36,8 +36,8 @@ MARGIN_AFTER_EV = 25.0
 """... and runs at least this far past it."""
 CONFUSABLE_EV = 8.0
 """Edges so near to each other can be taken for one another on a badly calibrated axis..."""
-RIVAL_EV = 2 * CONFUSABLE_EV
-"""... and so near where the energies are those of no axis that was calibrated at all."""
+RIVAL_EV = 3 * CONFUSABLE_EV
+"""... and so near where no axis was calibrated at all, or the lines of an ion begin late."""
 _SHELL_NAMES = "K L1 L23 M1 M23 M45 N1 N23 N45 N67 O1 O23 O45 P1 P23"
 SHELLS: tuple[str, ...] = tuple(_SHELL_NAMES.split())
 _IDENTIFYING_RANGES = {  # shell: first and last atomic number, both included
