@@ -51,9 +51,9 @@ class Evaluation:
     scores: tuple[Scores, ...]
     intervals: dict[str, tuple[float, float]]
     ece: float
-    groups: Groups
     spectra: tuple[dict[str, Any], ...] = ()
     breakdown: tuple[GroupScores, ...] = ()
+    groups: Groups = Groups()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary for JSON files."""
