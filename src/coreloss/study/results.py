@@ -60,7 +60,7 @@ RESULTS: Mapping[str, Result] = {
     "gate": Result("gate --n 512", (SIMULATOR, MEASURED)),
     "ablation": Result("ablation --spectra 16384", (SIMULATOR, MEASURED)),
     "rare_earths": Result("rare_earths", BOTH),
-    "multiplets": Result("rare_earths --train", (SIMULATOR, MEASURED)),
+    "multiplets": Result("rare_earths --train --spectra 16384", (SIMULATOR, MEASURED)),
     "networks": Result("comparison score runs --test 2048", ALL),
     "identify": Result("identification --n 256 --n-fit 20", ALL),
     "inference": Result("inference", (NETWORK,)),
