@@ -89,7 +89,7 @@ def test_counts_are_finite_and_stay_inside_the_window(batch):
     assert torch.isfinite(batch.snr).all()
     assert (batch.counts[~batch.mask] == 0).all()
     assert (batch.counts.abs().sum(1) > 0).all()
-    assert (batch.counts[~batch.processed] < 0).float().mean() < 0.005  # read-out noise
+    assert (batch.counts[~batch.processed] < 0).float().mean() < 0.01  # read-out noise
 
 
 def test_all_but_free_windows_show_an_edge_set_of_an_element_in_it(batch):

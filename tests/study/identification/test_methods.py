@@ -99,7 +99,8 @@ def test_no_error_of_the_axis_is_the_plain_score(kind, validation):
     point = bench.curve_point(edge_finder, here, decision, kind=kind, x=0.0)
     assert point == {"kind": kind, "x": 0.0} | wanted
     there = bench.simulated_at(kind, bench.GRIDS[kind][-1], n=N)
-    assert bench.curve_point(edge_finder, there, decision, kind=kind, x=1.0)["f1"] < point["f1"]
+    far = bench.curve_point(edge_finder, there, decision, kind=kind, x=1.0)
+    assert far["average_precision"] < point["average_precision"]
     np.testing.assert_array_equal(there.present, plain.present)
     np.testing.assert_array_equal(there.counted, plain.counted)
 
@@ -152,8 +153,12 @@ def test_cropped_windows_keep_an_edge_and_count_what_can_be_seen(test):
     assert ((last - first) <= 121).all()
     assert (narrow.present & narrow.counted).any(1).all()
     assert not (narrow.counted & ~observable(narrow.inputs)).any()
-    means = narrow.inputs.spectrum.sum(1) / narrow.inputs.mask.sum(1)
-    torch.testing.assert_close(means, torch.ones(len(narrow)))
+    channels, values = narrow.inputs.mask.sum(1), narrow.inputs.spectrum
+    mean_is_one, size_is_one = (
+        (x.sum(1) / channels - 1).abs() < 1e-4 for x in (values, values.abs())
+    )
+    assert (mean_is_one | size_is_one).all()  # the size of spectra about zero
+    assert mean_is_one.float().mean() > 0.9
     assert len(bench.cropped(test, 3071.0, generator=np.random.default_rng(0))) == 0
 
 

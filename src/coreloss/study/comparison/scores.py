@@ -137,7 +137,8 @@ def load_sets(*, n_test: int, n_validation: int, directory: str | Path | None, s
 def decided(model: Model, validation: Batch) -> Model:
     """The model with thresholds and temperature from these validation spectra."""
     fixed: dict[str, Any] = decisions(model.network, validation)
-    return replace(model, **fixed)
+    single = ("present_threshold", "absent_threshold", "temperature")
+    return replace(model, **{name: fixed[name] for name in single})
 
 
 def ensemble(name: str, members: Sequence[Model], validation: Batch) -> Model:
