@@ -62,7 +62,7 @@ RESULTS: Mapping[str, Result] = {
     "rare_earths": Result("rare_earths", BOTH),
     "multiplets": Result("rare_earths --train --spectra 16384", (SIMULATOR, MEASURED)),
     "networks": Result("comparison score runs --test 2048", ALL),
-    "identify": Result("identification --n 256 --n-fit 20", ALL),
+    "identify": Result("identification --n 256 --n-fit 48", ALL),
     "inference": Result("inference", (NETWORK,)),
     "maps": Result("maps", ALL),
     "speed": Result("maps --speed", BOTH),

@@ -3,8 +3,8 @@
     python -m coreloss.study.identification [--network NAME=FOLDER ...] [--n 1000] [--n-fit 200]
 
 Methods are an edge finder, the fit alone, the shipped network, that network with the fit where its
-card joins the two, and the networks that are named (folders or files as for `load_model`). `--only`
-names some methods, `--kinds` some curves (none of them: the table alone). Numbers go to `--out` as
+card joins the two, and the networks that are named (folders or files as for `load_model`). Methods
+that fit take part in the curves with `--fit-curves` only. `--only` names some methods, `--kinds` some curves (none of them: the table alone). Numbers go to `--out` as
 they come; the same command goes on where it was, by the same code and with the same sizes.
 """
 
@@ -50,10 +50,11 @@ def main() -> None:
     chosen = {name: e for name, e in entries.items() if not args.only or name in args.only}
     for name, entry in chosen.items():
         table_row(store, name, entry, args, directory)
+    curves = {name: e for name, e in chosen.items() if args.fit_curves or not e.slow}
     for kind in args.kinds:
         for data in ("simulated", "measured A") if directory else ("simulated",):
             for x in methods.GRIDS[kind]:
-                curve_points(store, kind, data, x, chosen, args, directory)
+                curve_points(store, kind, data, x, curves, args, directory)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -61,6 +62,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--network", action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--only", nargs="+", metavar="METHOD")
     parser.add_argument("--kinds", nargs="*", default=list(methods.GRIDS), type=_kind)
+    parser.add_argument("--fit-curves", action="store_true", help="methods that fit as well, hours")
     parser.add_argument("--n", type=int, default=1000, help="simulated spectra of each set")
     parser.add_argument("--n-fit", type=int, default=200, help="of them for methods that fit")
     parser.add_argument("--out", type=Path)
