@@ -4,8 +4,9 @@
 
 Methods are an edge finder, the fit alone, the shipped network, that network with the fit where its
 card joins the two, and the networks that are named (folders or files as for `load_model`). Methods
-that fit take part in the curves with `--fit-curves` only. `--only` names some methods, `--kinds` some curves (none of them: the table alone). Numbers go to `--out` as
-they come; the same command goes on where it was, by the same code and with the same sizes.
+that fit take part in the curves with `--fit-curves` only. `--only` names some methods, `--kinds`
+some curves (none of them: the table alone). Numbers go to `--out` as they come; the same command
+goes on where it was, by the same code and with the same sizes.
 """
 
 from __future__ import annotations
