@@ -65,7 +65,7 @@ def test_the_threshold_comes_from_validation_only(validation, test):
     row = bench.compare(method, validation, {"simulated": test}, own_threshold=0.9)
     score = method(validation.inputs)
     wanted = threshold_precision_equals_recall(
-        validation.present, score, counted=validation.counted
+        validation.present, score, counted=validation.counted, average="micro"
     )
     assert row["decision"]["threshold"] == wanted
     at = {"threshold": wanted, "subset": "", "counted": test.counted}
@@ -78,6 +78,16 @@ def test_the_threshold_comes_from_validation_only(validation, test):
     other = bench.compare(method, validation, {"simulated": wrong})
     assert other["decision"] == row["decision"]
     assert bench.decision_of(json.loads(json.dumps(row))) == bench.decide(score, validation)
+
+
+def test_a_threshold_at_which_nearly_nothing_is_found_is_not_chosen():
+    present = np.zeros((12, 80), bool)
+    present[np.arange(12), np.arange(12)] = True  # every element once
+    score = np.where(present, np.linspace(0.3, 0.9, 12)[:, None], 0.0)
+    score[0, 40] = 0.35  # one false name among them
+    few = bench.Labelled("", bench.NetworkInput(torch.zeros(12, 3072), torch.zeros(12, 3072)),
+                         present, np.ones_like(present))  # fmt: skip
+    assert bench.decide(score, few).threshold < 0.4
 
 
 def test_calibration_turns_scores_into_probabilities(validation, test):

@@ -223,9 +223,14 @@ def cropped(labelled: Labelled, width_ev: float, *, generator: np.random.Generat
 
 
 def decide(score: np.ndarray, validation: Labelled) -> Decision:
-    """Threshold and calibration of a method from its scores (n, 80) of validation spectra."""
+    """Threshold and calibration of a method from its scores (n, 80) of validation spectra.
+
+    Precision and recall are those of all elements together: of few spectra, with one or two of an
+    element, the averages over elements are equal where nearly nothing is found.
+    """
+    labels = validation.present, score
     present, counted = validation.present, validation.counted
-    threshold = threshold_precision_equals_recall(present, score, counted=counted)
+    threshold = threshold_precision_equals_recall(*labels, counted=counted, average="micro")
     p = score[counted]
     return Decision(threshold, fit_combination(p, np.zeros_like(p), present[counted]))
 
