@@ -84,10 +84,10 @@ def test_a_threshold_at_which_nearly_nothing_is_found_is_not_chosen():
     present = np.zeros((12, 80), bool)
     present[np.arange(12), np.arange(12)] = True  # every element once
     score = np.where(present, np.linspace(0.3, 0.9, 12)[:, None], 0.0)
-    score[0, 40] = 0.35  # one false name among them
+    score[0, 11] = 0.85  # one false name, likelier than all true ones but one
     few = bench.Labelled("", bench.NetworkInput(torch.zeros(12, 3072), torch.zeros(12, 3072)),
                          present, np.ones_like(present))  # fmt: skip
-    assert bench.decide(score, few).threshold < 0.4
+    assert bench.decide(score, few).threshold < 0.5
 
 
 def test_calibration_turns_scores_into_probabilities(validation, test):
