@@ -17,7 +17,7 @@ from coreloss.edges import ELEMENTS, rivals
 from coreloss.identification.trained_model import Model
 from coreloss.runtime.progress import told
 from coreloss.scoring.calibration import reliability
-from coreloss.scoring.groups import group_certainty, ranked
+from coreloss.scoring.groups import groups_of
 from coreloss.scoring.metrics import Scores, bootstrap_intervals, scores, scores_by_snr
 from coreloss.simulation.settings import VISIBLE_SNR, SimulationSettings
 from coreloss.spectra.network_input import NetworkInput, normalise, observable
@@ -175,13 +175,12 @@ def with_groups(model: Model, mask, probability, present) -> tuple[np.ndarray, G
     raised, named = probability.copy(), []
     if model.group_threshold is not None:
         limits = {"present": model.present_threshold, "absent": model.absent_threshold}
+        limits["least"] = model.group_threshold
         for row, window in enumerate(torch.stack(window_of(mask), 1).tolist()):
-            p, near = probability[row], rivals(*window)
-            certainty = group_certainty(p[None], near, **limits)[0]
-            for k in np.flatnonzero(certainty >= model.group_threshold).tolist():
-                names = ranked(k, p, near, absent=model.absent_threshold)
-                raised[row, k] = model.present_threshold
-                named.append((bool(present[row][names].any()), bool(present[row][k])))
+            for _, names in groups_of(probability[row], rivals(*window), **limits):
+                raised[row, names[0]] = model.present_threshold
+                there = present[row][names]
+                named.append((bool(there.any()), bool(there[0])))
     right, first = np.array(named, int).reshape(-1, 2).sum(0).tolist()
     return raised, Groups(len(named), right, first)
 

@@ -16,7 +16,7 @@ from coreloss.identification.edge_fit import TYPICAL_BEAM, EdgeEvidence, edge_ev
 from coreloss.identification.evidence import KNOWN_FROM, Findings, best_z, contamination, findings
 from coreloss.identification.trained_model import DEFAULT_MODEL, Model, model_of
 from coreloss.physics.bank import BEAM_LIMITS
-from coreloss.scoring.groups import group_certainty, ranked
+from coreloss.scoring.groups import groups_of
 from coreloss.spectra.hyperspy import as_spectrum
 from coreloss.spectra.network_input import MEAN_FLOOR, NetworkInput, preprocess
 from coreloss.spectra.spectrum import Spectrum
@@ -230,12 +230,11 @@ class Identification:
         """The first of each group of neighbours, and the others, the likeliest first."""
         if self.group_threshold is None:
             return {}
-        p, absent = np.nan_to_num(self.probability[row]), self.absent_threshold
-        certainty = group_certainty(p[None], self._rivals, present=self.threshold, absent=absent)
-        return {
-            ELEMENTS[k]: tuple(ELEMENTS[i] for i in ranked(k, p, self._rivals, absent=absent)[1:])
-            for k in np.flatnonzero(certainty[0] >= self.group_threshold).tolist()
-        }
+        limits = {"present": self.threshold, "absent": self.absent_threshold}
+        limits["least"] = self.group_threshold
+        p = np.nan_to_num(self.probability[row])
+        named = (names for _, names in groups_of(p, self._rivals, **limits))
+        return {ELEMENTS[first]: tuple(ELEMENTS[i] for i in others) for first, *others in named}
 
 
 def identify(

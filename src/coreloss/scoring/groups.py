@@ -4,6 +4,8 @@ Elements are rivals where the same counts can be the edge of either. Few specime
 so that the probability of one of them is the sum of theirs.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 
@@ -45,3 +47,20 @@ def ranked(
     """
     near = np.flatnonzero(rivals[element] & (probability >= absent))
     return np.append(element, near[np.argsort(-probability[near], kind="stable")])
+
+
+def groups_of(
+    probability: np.ndarray,
+    rivals: np.ndarray,
+    *,
+    present: float,
+    absent: float,
+    least: float = 0.0,
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Certainty and members, the first one first, of every group in one spectrum.
+
+    ``probability`` (80,); ``least`` : of the certainty; the others as for `group_certainty`.
+    """
+    (certainty,) = group_certainty(probability[None], rivals, present=present, absent=absent)
+    for k in np.flatnonzero((certainty > 0) & (certainty >= least)).tolist():
+        yield float(certainty[k]), ranked(k, probability, rivals, absent=absent)

@@ -21,7 +21,7 @@ from coreloss.scoring.calibration import (
     threshold_for_precision,
     threshold_precision_equals_recall,
 )
-from coreloss.scoring.groups import group_certainty, ranked
+from coreloss.scoring.groups import groups_of
 from coreloss.scoring.metrics import average_precision, scores
 from coreloss.simulation.batch import Batch
 from coreloss.simulation.stream import simulator_fingerprint
@@ -110,12 +110,9 @@ def group_decisions(
     windows = torch.stack(window_of(batch.mask.cpu()), 1).tolist()
     rows = []
     for p, window, visible, hidden in zip(probability, windows, seen, there & ~seen, strict=True):
-        near = rivals(*window)
-        certainty = group_certainty(p[None], near, present=present, absent=absent)[0]
-        for k in np.flatnonzero(certainty).tolist():
-            names = ranked(k, p, near, absent=absent)
+        for certain, names in groups_of(p, rivals(*window), present=present, absent=absent):
             if visible[names].any() or not hidden[names].any():
-                rows.append((certainty[k], visible[names].any(), visible[k]))
+                rows.append((certain, visible[names].any(), visible[names[0]]))
     certainty, right, first = np.array(rows or [(0, False, False)]).T
     threshold = round(
         threshold_for_precision(right[:, None], certainty[:, None], precision=RIGHT_NAMES), 3
