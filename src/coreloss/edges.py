@@ -253,7 +253,7 @@ def rivals(lo_ev: float, hi_ev: float) -> np.ndarray:
 
     (80, 80) bool, symmetric, no element with itself.
 
-    >>> bool(rivals(800.0, 1200.0)[ELEMENT_INDEX["Ba"], ELEMENT_INDEX["Co"]])
+    >>> bool(rivals(700.0, 1200.0)[ELEMENT_INDEX["Ba"], ELEMENT_INDEX["Co"]])
     True
     """
     sets = identifying_sets()

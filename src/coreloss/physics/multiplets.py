@@ -58,8 +58,8 @@ class Multiplet:
     def quantile_ev(self, share: float) -> float:
         """Energy below which this share of the strength lies.
 
-        >>> la = multiplets_of("La", "N45")[0]
-        >>> la.quantile_ev(0.01) < la.quantile_ev(0.5)
+        >>> gd = multiplets_of("Gd", "N45")[0]
+        >>> gd.quantile_ev(0.01) < gd.quantile_ev(0.5)
         True
         """
         cumulative = self.strength.cumsum()
