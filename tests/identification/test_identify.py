@@ -164,7 +164,7 @@ def test_zero_loss_peak_in_the_window_is_warned_of(model):
     counts = 1e6 * np.exp(-(energy**2)) + 1e4 * (energy + 30) ** -1.0
     spectrum = Spectrum(energy, counts)
     (cut,) = identify(spectrum, model=model).warnings
-    assert "zero-loss peak and plasmons below 30 eV, cut off" in cut
+    assert "zero-loss peak and plasmons below 74 eV, cut off" in cut
     (warning,) = identify(spectrum, model=model, window_ev=(-20, 400)).warnings
     assert "the window holds the zero-loss" in warning
 
@@ -172,7 +172,7 @@ def test_zero_loss_peak_in_the_window_is_warned_of(model):
 @pytest.mark.parametrize(
     ("spectrum", "words"),
     [
-        (background(start=20, stop=400), "valence losses below 30 eV, cut off"),
+        (background(start=20, stop=400), "valence losses below 74 eV, cut off"),
         (background(start=500, stop=545), "eV wide"),
         (background(counts=10), "counts per eV"),
         (background(start=2600, stop=2660.0), "no identifying edge"),

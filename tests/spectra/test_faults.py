@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import erf
 
 from coreloss.datasets.manifest import read_manifest
 from coreloss.datasets.measured import NO_DATA, data_dir
@@ -15,11 +16,17 @@ from coreloss.spectra.window import usable_window, without_faults
 
 
 def counts_of(energy, *, mean=1e4, edges=(), seed=0):
-    """Poisson counts of a power law with (onset, jump ratio) edges."""
+    """Poisson counts of a power law with (onset, jump ratio) edges, which rise over 1.2 eV."""
     y = mean * (energy / energy[0]) ** -3.0
     for onset_ev, jump in edges:
-        y += jump * np.interp(onset_ev, energy, y) * (energy > onset_ev) * (energy / onset_ev) ** -3
+        y += jump * np.interp(onset_ev, energy, y) * edge(energy, onset_ev)
     return np.random.default_rng(seed).poisson(y).astype(float)
+
+
+def edge(energy, onset_ev):
+    """An edge of height 1 with a resonance, in a spectrometer of 1.2 eV."""
+    peak = 0.6 * np.exp(-0.5 * ((energy - onset_ev - 5) / 3) ** 2)
+    return 0.5 * (1 + erf((energy - onset_ev) / 0.72)) * (energy / onset_ev) ** -3.0 * (1 + peak)
 
 
 def window_of(energy, counts):
@@ -68,7 +75,7 @@ def test_a_fall_that_ends_at_an_edge_or_below_zero_is_not_shaded():
     energy = np.arange(400.0, 900.0)
     fall = 1e4 * (0.3 + 0.7 / (1 + np.exp((energy - 600) / 10)))
     assert window_of(energy, fall)[1] < 620
-    assert window_of(energy, fall + 6e3 * (energy > 800) * (energy / 800) ** -3) == (400, 899)
+    assert window_of(energy, fall + 6e3 * edge(energy, 800)) == (400, 899)
     subtracted = np.random.default_rng(0).normal(fall - 3000, 50)
     assert window_of(energy, subtracted) == (400, 899)
 
@@ -78,7 +85,8 @@ def test_a_fall_that_ends_at_an_edge_or_below_zero_is_not_shaded():
 
 def test_shading_goes():
     energy = np.arange(1700.0, 2800.0)
-    y = counts_of(energy, edges=[(1940, 0.3)]) * (0.15 + 0.85 / (1 + np.exp((energy - 2380) / 30)))
+    y = 1e4 * (energy / 1700) ** -2.0 * (0.15 + 0.85 / (1 + np.exp((energy - 2380) / 30)))
+    y = np.random.default_rng(0).poisson(y)
     found = usable_window(Spectrum(energy, np.rint(y)))
     assert 2150 < found.hi_ev < 2340
     assert "shaded" in found.reasons[0]

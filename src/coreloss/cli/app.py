@@ -174,6 +174,9 @@ def evaluate(
     split: Annotated[
         str, typer.Option(help="all, or the files of half the sources: validation or test.")
     ] = "all",
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Find the window in each file, as identify does.")
+    ] = False,
     model: ModelName = "edgenet-small",
     json_target: JsonTarget = None,
 ) -> None:
@@ -194,9 +197,8 @@ def evaluate(
     with quiet_stdout():
         network = load_model(model)
         if experimental is not None:
-            results.append(
-                score_experimental(experimental, model=network, quality=quality, split=split)
-            )
+            which: dict[str, Any] = {"quality": quality, "split": split, "whole": whole}
+            results.append(score_experimental(experimental, model=network, **which))
         if benchmark is not None:
             results.append(score_benchmark(benchmark, model=network))
     if json_target is not None:

@@ -70,15 +70,22 @@ class Evaluation:
 
 
 def score_experimental(
-    directory: str | Path, *, model: Model, quality: str = "A", split: str = "all", seed: int = 0
+    directory: str | Path,
+    *,
+    model: Model,
+    quality: str = "A",
+    split: str = "all",
+    whole: bool = False,
+    seed: int = 0,
 ) -> Evaluation:
     """Scores on the measured files of a manifest, at the threshold of the model.
 
-    ``split`` is "validation", "test" (see `split.split_by_source`) or "all".
+    Windows are those of the manifest or, with ``whole``, found in the files. ``split`` is
+    "validation", "test" (see `split.split_by_source`) or "all".
     What counts is said by `records.scored_elements`; an element that counts there but that the
     network cannot observe is predicted absent.
     """
-    measured = experimental_set(directory, quality=quality, split=split)
+    measured = experimental_set(directory, quality=quality, split=split, whole=whole)
     probability = observed_probability(model, measured.inputs)
     present, counted = measured.present.numpy(), measured.counted.numpy()
     probability, groups = with_groups(model, measured.inputs.mask, probability, present)
@@ -97,7 +104,9 @@ def score_experimental(
     ]
     return _evaluation(
         model,
-        f"measured, quality {quality}" + (f", {split}" if split != "all" else ""),
+        f"measured, quality {quality}"
+        + (f", {split}" if split != "all" else "")
+        + (", whole files" if whole else ""),
         (present, probability),
         groups=groups,
         counted=counted,

@@ -11,12 +11,18 @@ import numpy as np
 import torch
 
 from coreloss.datasets.manifest import manifest_path, read_manifest
-from coreloss.datasets.records import QUALITIES, ExperimentalRecord, scored_elements
+from coreloss.datasets.records import (
+    QUALITIES,
+    ExperimentalRecord,
+    absent_elements,
+    scored_elements,
+)
 from coreloss.datasets.split import records_of_split, sources_of
 from coreloss.runtime.provenance import CHECKOUT, digest_of
-from coreloss.spectra.network_input import NetworkInput, preprocess
+from coreloss.spectra.network_input import NetworkInput, observable, preprocess
 from coreloss.spectra.reading import read_spectrum
 from coreloss.spectra.spectrum import Spectrum
+from coreloss.spectra.window import usable_part
 
 DATA_DIR_VARIABLE = "CORELOSS_DATA_DIR"
 MEASURED_SETS = {"A test": ("A", "test"), "A": ("A", "all"), "AB": ("AB", "all")}
@@ -46,17 +52,21 @@ def measured_fingerprint(directory: str | Path) -> str:
     return digest_of(path.read_bytes(), *((path.parent / file).read_bytes() for file in files))
 
 
-def load_record(record: ExperimentalRecord, directory: str | Path) -> Spectrum:
+def load_record(
+    record: ExperimentalRecord, directory: str | Path, *, whole: bool = False
+) -> Spectrum:
     """The spectra of a record: cropped to the usable window, on the true energy axis.
 
-    The manifest fills in what the file does not say about the microscope.
+    The window is that of the manifest or, with ``whole``, the one that is found in the file as it
+    is. The manifest fills in what the file does not say about the microscope.
     """
     path = manifest_path(directory).parent / record.file
     measured = read_spectrum(path)
     names = ("beam_energy_kev", "convergence_mrad", "collection_mrad")
     known = {name: getattr(measured, name) or getattr(record, name) for name in names}
+    window = (record.usable_start_ev, record.usable_end_ev)
     try:
-        usable = measured.crop(record.usable_start_ev, record.usable_end_ev).mended()
+        usable = usable_part(measured) if whole else measured.crop(*window).mended()
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return replace(usable.shift(-record.energy_offset_ev), **known)
@@ -78,12 +88,15 @@ class ExperimentalSet(NamedTuple):
 
 
 def experimental_set(
-    directory: str | Path, *, quality: str = "A", split: str = "all"
+    directory: str | Path, *, quality: str = "A", split: str = "all", whole: bool = False
 ) -> ExperimentalSet:
     """All records of these qualities ("A", "AB", ...) with at least one element that counts.
 
     A line scan or map enters as the sum of its spectra; low-loss files are left out. ``split`` is
     "validation" or "test", the halves of `split_by_source`, or "all".
+
+    With ``whole`` the windows are those that are found in the files. What counts is what counts in
+    the windows of the manifest, and all others that could be named: they are absent.
 
     Raises
     ------
@@ -104,16 +117,21 @@ def experimental_set(
         where = "" if split == "all" else f" in the {split} half"
         raise ValueError(f"no record of quality {quality} with an element that counts{where}")
     records, present, counted = zip(*labelled, strict=True)
-    spectra = [load_record(record, directory) for record in records]
+    spectra = [load_record(record, directory, whole=whole) for record in records]
     sums = [spectrum.sum() for spectrum in spectra]
     inputs = [preprocess(spectrum.counts, spectrum.energy_ev) for spectrum in sums]
     stacked = NetworkInput(
         torch.cat([item.spectrum for item in inputs]), torch.cat([item.mask for item in inputs])
     )
+    scored = torch.stack(counted)
+    if whole:
+        scored |= torch.from_numpy(observable(stacked)) & torch.stack(
+            [absent_elements(record) for record in records]
+        )
     return ExperimentalSet(
         inputs=stacked,
         present=torch.stack(present),
-        counted=torch.stack(counted),
+        counted=scored,
         records=records,
         sources=tuple(source_of[record.id] for record in records),
         dose=np.array([counts_per_channel(spectrum) for spectrum in spectra]),

@@ -104,3 +104,9 @@ def scored_elements(record: ExperimentalRecord) -> tuple[torch.Tensor, torch.Ten
     for element in record.elements_nominal:
         present[ELEMENT_INDEX[element]] = counted[ELEMENT_INDEX[element]]
     return present, counted
+
+
+def absent_elements(record: ExperimentalRecord) -> torch.Tensor:
+    """Elements that are false wherever they are named: neither listed nor neutral, (80,) bool."""
+    known = (*record.elements_nominal, *record.elements_trace_visible, *NEUTRAL_ELEMENTS)
+    return torch.tensor([element not in known for element in ELEMENTS])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from coreloss.scoring.groups import groups_of
 from coreloss.spectra.hyperspy import as_spectrum
 from coreloss.spectra.network_input import MEAN_FLOOR, NetworkInput, preprocess
 from coreloss.spectra.spectrum import Spectrum
-from coreloss.spectra.window import CORE_LOSS_EV, ZERO_LOSS_EV, usable_window, without_faults
+from coreloss.spectra.window import CORE_LOSS_EV, ZERO_LOSS_EV, usable_part, without_faults
 
 MOST_WITH_EVIDENCE = 32
 """Spectra of one call whose edges are fitted unless told otherwise, a twentieth second each."""
@@ -327,13 +327,7 @@ def _prepared(
     """The shifted, cropped, mended spectra, summed or each, and the energies before the cut."""
     used = spectrum.shift(shift_ev) if shift_ev else spectrum
     cut_ev = (float(used.energy_ev[0]), float(used.energy_ev[-1]))
-    if window_ev is None:
-        usable = usable_window(used)
-        used = used.crop(usable.lo_ev, usable.hi_ev)
-        used = replace(used, warnings=(*used.warnings, *usable.reasons))
-    else:
-        used = used.crop(*window_ev)
-    used = used.mended()
+    used = usable_part(used, window_ev)
     return without_faults(used if each else used.sum()), cut_ev
 
 

@@ -24,6 +24,7 @@ from coreloss.quantification.quantify import apply_plan
 from coreloss.runtime.files import replacing
 from coreloss.spectra.image import SpectrumImage, open_image, reopened
 from coreloss.spectra.spectrum import Spectrum
+from coreloss.spectra.window import CORE_LOSS_EV, NAMED_FROM_EV
 
 SUMMED_UP_TO = 3
 """Spectra up to which their sum is identified, not each of them."""
@@ -176,7 +177,8 @@ def quantify_image(
     check_target(out, client)
     image = open_image(data)
     total = image.sum().shift(shift_ev)
-    window, notes = map_window(total, window_ev)
+    from_ev = NAMED_FROM_EV if elements == "auto" else CORE_LOSS_EV
+    window, notes = map_window(total, window_ev, from_ev=from_ev)
     names = (
         found_elements(image, window_ev=window, shift_ev=shift_ev, model=model)
         if elements == "auto"

@@ -22,7 +22,7 @@ from coreloss.runtime.threads import at_once
 from coreloss.spectra.image import SpectrumImage, open_image
 from coreloss.spectra.network_input import observable, preprocess
 from coreloss.spectra.spectrum import Spectrum
-from coreloss.spectra.window import usable_window, without_faults
+from coreloss.spectra.window import NAMED_FROM_EV, usable_window, without_faults
 
 RESAMPLED_TOGETHER = 144
 """Spectra that are resampled together: few enough for the cache."""
@@ -197,18 +197,18 @@ def map_elements(
 
 
 def map_window(
-    total: Spectrum, window_ev: tuple[float, float] | None
+    total: Spectrum, window_ev: tuple[float, float] | None, *, from_ev: float = NAMED_FROM_EV
 ) -> tuple[tuple[float, float], tuple[str, ...]]:
     """Energies of an image to use, and notes on what was cut off.
 
-    The usable part of ``total``, the sum of the image, unless a window is given, which must lie on
-    its axis.
+    The usable part of ``total``, the sum of the image, above ``from_ev``, unless a window is given,
+    which must lie on its axis.
     """
     if window_ev is not None:
         low, high = map(float, window_ev)
         total.crop(low, high)
         return (low, high), ()
-    usable = usable_window(total)
+    usable = usable_window(total, from_ev=from_ev)
     return (usable.lo_ev, usable.hi_ev), (*total.warnings, *usable.reasons)
 
 

@@ -7,16 +7,21 @@ detector falls off, the other side of a change of gain. Everything that is cut o
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
-from coreloss.edges import MARGIN_BEFORE_EV
+from coreloss.edges import MARGIN_BEFORE_EV, identifying_sets
+from coreloss.spectra.gain import change_of_gain
 from coreloss.spectra.repair import between_padding
 from coreloss.spectra.spectrum import Spectrum
 
 CORE_LOSS_EV = 30.0
 """Below it, plasmons and valence losses look like anything."""
+NAMED_FROM_EV = min(edge.onset_ev for edge in identifying_sets()) - MARGIN_BEFORE_EV - 15.0
+"""Where a window begins that is to show the lowest edge that names an element, on its background:
+what lies below can only mislead."""
 PLASMONS_END_EV = 60.0
 """The last maximum before this energy belongs to plasmons in a spectrum with its zero loss."""
 AFTER_PLASMON_EV = 15.0
@@ -26,21 +31,15 @@ MIN_WIDTH_EV = 50.0
 """Cuts that would leave less are not made."""
 END_SHARE, END_CHANNELS = 0.03, 12
 """Detectors fall off within this share of the channels at either end, and so few of them."""
-DROP, RISE = 0.6, 10.0
-"""A gain has changed where counts drop to this share, or rise to this multiple, in one channel and
-stay there. Edges only rise, over an electronvolt or more, and white lines fall as they rose."""
 NOTHING = 0.05
 """Channels of which the level beside them is a smaller share are single electrons on nothing, where
 counts are scaled or resampled and do not say what one electron is; they are only reported."""
 _BOTH_SIDES = 2, 12  # nearest and farthest channel beside a spike where such a rise is looked for
 _FEW_BESIDE = 4
 _MEDIAN_DIFFERENCE = 0.954  # median size of the difference of two normal deviates
-_SIDE = 8  # channels on each side of such a step
-QUIET = 0.25, 0.4
-"""Largest range of the counts before and behind a change of gain, relative to their median."""
-GLITCH = 0.1
-"""The outermost channel is cut off when it lies this share below the next, far more than those
-behind it differ."""
+END_LINE, END_SIGMA, END_OFF = 10, 8.0, 0.05
+"""Channels at an end are ragged that lie off the line of those that follow, by so many standard
+deviations and by this share."""
 SHADED_FROM_EV, SHADED_STRETCH, SHADED = 200.0, 1.08, 0.5
 """Counts that fall to this share within this multiple of the energy (a power law would need an
 exponent of 9), from a plateau and for good, are shaded by an aperture of the spectrometer."""
@@ -77,24 +76,36 @@ class UsableWindow:
     reasons: tuple[str, ...] = ()
 
 
-def usable_window(spectrum: Spectrum) -> UsableWindow:
+def usable_window(spectrum: Spectrum, *, from_ev: float = NAMED_FROM_EV) -> UsableWindow:
     """The part of a spectrum, or of the sum of several, that holds nothing but core losses.
+
+    It begins at ``from_ev`` or behind it.
 
     >>> energy = np.arange(-20.0, 400.0)
     >>> counts = 1e6 * np.exp(-(energy**2)) + 1e3 * np.maximum(energy, 20) ** -1.0
     >>> found = usable_window(Spectrum(energy, counts))
     >>> found.lo_ev, found.hi_ev
-    (30.0, 399.0)
+    (74.0, 399.0)
     """
     energy, counts = spectrum.energy_ev, _total(spectrum)
     first, last, reasons = 0, len(energy) - 1, []
-    for cut in (_padding, _low_losses, _gain, _shaded, _ends):
+    low_losses = partial(_low_losses, from_ev=from_ev)
+    for cut in (_padding, low_losses, _gain, _shaded, _ends):
         start, stop, reason = cut(energy[first : last + 1], counts[first : last + 1])
         kept = energy[first + stop] - energy[first + start]
         if reason and kept >= MIN_WIDTH_EV:
             first, last = first + start, first + stop
             reasons.append(reason)
     return UsableWindow(float(energy[first]), float(energy[last]), tuple(reasons))
+
+
+def usable_part(spectrum: Spectrum, window_ev: tuple[float, float] | None = None) -> Spectrum:
+    """The spectra in a window, `usable_window` by default, without gaps; what was cut is told."""
+    if window_ev is not None:
+        return spectrum.crop(*window_ev).mended()
+    usable = usable_window(spectrum)
+    cut = spectrum.crop(usable.lo_ev, usable.hi_ev)
+    return replace(cut, warnings=(*cut.warnings, *usable.reasons)).mended()
 
 
 def without_faults(spectrum: Spectrum) -> Spectrum:
@@ -158,12 +169,11 @@ def _padding(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
     return first, last, where and f"equal counts or none {where}: padding or saturation, cut off"
 
 
-def _low_losses(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
+def _low_losses(energy: np.ndarray, counts: np.ndarray, from_ev: float) -> tuple[int, int, str]:
     last = len(energy) - 1
-    if energy[0] >= CORE_LOSS_EV:
+    if energy[0] >= from_ev:
         return 0, last, ""
-    start_ev = CORE_LOSS_EV
-    strongest_ev = energy[np.argmax(counts)]
+    start_ev, strongest_ev = from_ev, energy[np.argmax(counts)]
     has_zero_loss = energy[0] < ZERO_LOSS_EV and abs(strongest_ev) < ZERO_LOSS_EV
     if has_zero_loss:
         step = (energy[-1] - energy[0]) / last
@@ -177,56 +187,50 @@ def _low_losses(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
             start_ev = max(start_ev, float(plasmons_ev[-1]) + AFTER_PLASMON_EV)
     first = int(np.searchsorted(energy, start_ev))
     what = "zero-loss peak and plasmons" if has_zero_loss else "plasmons and valence losses"
+    what = what if energy[0] < CORE_LOSS_EV else "edges that name no element"
     return min(first, last), last, f"{what} below {start_ev:g} eV, cut off"
 
 
 def _ends(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
-    n, most = len(counts), min(int(END_SHARE * len(counts)), END_CHANNELS)
-    if most < 2:
+    n, most = len(counts), min(max(int(END_SHARE * len(counts)), 2), END_CHANNELS)
+    if n < 4 * END_CHANNELS:
         return 0, n - 1, ""
     # An edge rises too; so close to the start it is not observable, and is not lost.
-    before_edges = int(MARGIN_BEFORE_EV / (energy[1] - energy[0]))
-    low = _fallen(counts[: 3 * most], min(most, before_edges))
-    high = _fallen(counts[::-1][: 3 * most], most)
+    before_edges = int(MARGIN_BEFORE_EV / (energy[1] - energy[0])) - 2
+    low = _ragged(counts, min(most, before_edges))
+    high = _ragged(counts[::-1], most)
     ends = [f"below {energy[low]:g} eV"] if low else []
     ends += [f"above {energy[n - 1 - high]:g} eV"] if high else []
-    where = " and ".join(ends)
-    return low, n - 1 - high, where and f"counts fall off {where}: end of the detector, cut off"
+    reason = f"counts leave their line {' and '.join(ends)}: end of the detector, cut off"
+    return low, n - 1 - high, reason if ends else ""
 
 
-def _fallen(counts: np.ndarray, most: int) -> int:
-    """Channels at the beginning, fewer than ``most``, that lie far below those that follow."""
-    beside = counts[most:]
-    level = min(0.5 * np.median(beside), np.median(beside) - 3 * np.std(beside))
-    number = int(np.argmax(np.append(counts[:most] >= level, True)))
-    if 0 < number < most:
-        return number
-    near = counts[1 : 1 + _SIDE]
-    sharp = near[0] - counts[0] > 3 * np.abs(np.diff(near)).max()
-    return int(sharp and near[0] - counts[0] > GLITCH * near[0])
+def _ragged(counts: np.ndarray, most: int) -> int:
+    """Channels at the beginning, at most so many, all on one side of the line that follows them."""
+    if most < 1:
+        return 0
+    stretches = np.lib.stride_tricks.sliding_window_view(counts[1 : 4 * END_CHANNELS], END_LINE)
+    channel = np.arange(END_LINE)
+    slope, level = np.polyfit(channel, stretches.T, 1)
+    spread = (stretches - level[:, None] - slope[:, None] * channel).std(1, ddof=2)
+    spread = np.maximum(spread, np.median(spread))
+    for n in range(most, 0, -1):
+        line = level[n - 1] + slope[n - 1] * np.arange(-n, 0)
+        off = counts[:n] - line
+        limit = np.maximum(END_SIGMA * spread[n - 1], END_OFF * np.abs(line))
+        if (off > limit).all() or (-off > limit).all():
+            return n
+    return 0
 
 
 def _gain(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
-    n = len(counts)
-    if n < 4 * _SIDE or counts.min() <= 0:
-        return 0, n - 1, ""
-    sides = np.lib.stride_tricks.sliding_window_view(counts, _SIDE)
-    before, after = sides[:-_SIDE], sides[_SIDE:]  # step between channels i + 7 and i + 8
-    ratio = np.median(after, 1) / np.median(before, 1)
-    sharp = after[:, 0] / before[:, -1]
-    quiet = [np.ptp(side, 1) < q * np.median(side, 1) for side, q in zip((before, after), QUIET)]  # noqa: B905
-    down = (ratio < DROP) & (sharp < DROP)
-    up = (ratio > RISE) & (sharp > RISE)
-    steps = np.flatnonzero((down | up) & quiet[0] & quiet[1])  # no white line, no lack of counts
-    if not len(steps):
-        return 0, n - 1, ""
-    at = int(steps[np.argmax(np.abs(np.log(sharp[steps])))]) + _SIDE
-    factor = counts[at] / counts[at - 1]
-    upper = energy[-1] - energy[at] >= max(MIN_WIDTH_EV, 0.3 * (energy[-1] - energy[0]))
-    side = (at, n - 1) if upper else (0, at - 1)
-    return *side, (
-        f"counts change by a factor of {factor:.3g} at {energy[at]:g} eV: the gain was changed; "
-        f"used is the part {'above' if upper else 'below'}"
+    change, last = change_of_gain(energy, counts), len(energy) - 1
+    if change is None:
+        return 0, last, ""
+    upper = energy[-1] - energy[change.behind] >= max(MIN_WIDTH_EV, 0.3 * np.ptp(energy))
+    return *((change.behind, last) if upper else (0, change.before)), (
+        f"counts change by a factor of {change.factor:.3g} at {energy[change.behind]:g} eV: the"
+        f" gain was changed; used is the part {'above' if upper else 'below'}"
     )
 
 
