@@ -210,6 +210,17 @@ def test_a_set_knows_sources_dose_and_split(library):
         experimental_set(folder, split="test")
 
 
+def test_whole_files_have_windows_of_their_own_and_more_that_can_be_false(library):
+    folder, records = library
+    whole = load_record(records[0], folder, whole=True)
+    given = load_record(records[0], folder)
+    assert whole.energy_ev[0] < given.energy_ev[0]
+    one, other = experimental_set(folder, whole=True), experimental_set(folder)
+    assert torch.equal(one.present, other.present)
+    assert (one.counted >= other.counted).all()
+    assert not one.counted[0, ELEMENT_INDEX["C"]]
+
+
 @needs_data
 def test_every_measured_file_agrees_with_the_manifest():
     records = read_manifest(data_dir())

@@ -24,15 +24,20 @@ from coreloss.spectra.spectrum import Spectrum
 HIGHEST_START_EV = 60.0
 """Where the core loss of a whole file begins, at most."""
 LAST_EV: Range = (300.0, 3071.0)  # log-uniform
-FIRST_EV: Range = (-40.0, -5.0)  # uniform
+LOW_LOSS_EV = 40
+FIRST_EV: Range = (-float(LOW_LOSS_EV), -5.0)  # uniform
 FEWEST = 100.0
 """Electrons in a channel at the end of a file, at least, and beside a change of gain, where one
 part was recorded with fewer."""
-FAULTLESS = {
-    f"{name}_probability": 0.0
-    for name in ("subtracted", "deconvolved", "spike", "splice", "saturation", "free_window")
-}
-"""Faults of other kinds than those of this page."""
+WITHOUT_FAULTS = SimulationSettings(
+    subtracted_probability=0.0,
+    deconvolved_probability=0.0,
+    spike_probability=0.0,
+    splice_probability=0.0,
+    saturation_probability=0.0,
+    free_window_probability=0.0,
+)
+"""Core losses without faults of other kinds than those of this page."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class FileSettings:
     soft_probability : it takes several channels
     recounted_probability : the part of small counts was recorded with fewer electrons, up to the
         same factor: its noise is larger
-    ragged : smallest and largest share of the counts that is missing, or is too much, at an end
-        of the detector of ``ragged_channels``
+    ragged : share of the counts that is missing in the first of ``ragged_channels`` at an end of
+        the detector, or, twice as much, is in excess there
     """
 
     zero_loss_probability: float = 0.7
@@ -54,11 +59,12 @@ class FileSettings:
     gain_from_ev: float = 32.0
     drop_probability: float = 0.15
     soft_probability: float = 0.4
-    soft_channels: Range = (2, 5)
+    soft_channels: tuple[int, int] = (2, 5)
     recounted_probability: float = 0.5
     ragged_probability: float = 0.25  # of each end
     ragged: Range = (0.05, 0.9)  # log-uniform
-    ragged_channels: Range = (2, 12)
+    ragged_channels: tuple[int, int] = (2, 12)
+    excess_probability: float = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +93,7 @@ def whole_files(n: int, *, seed: int, settings: FileSettings | None = None) -> I
     """``n`` files of test materials, in channels of 1 eV; the same for the same seed."""
     settings, made = settings or FileSettings(), 0
     wide = replace(
-        SimulationSettings(**FAULTLESS),
+        WITHOUT_FAULTS,
         window_width_ev=(3046.0, 3046.0),
         recorded_window_probability=0.0,
         wide_window_probability=0.0,
@@ -109,12 +115,14 @@ def whole_files(n: int, *, seed: int, settings: FileSettings | None = None) -> I
 
 
 def _low_losses(n: int, settings: SimulationSettings, *, seed: int) -> np.ndarray:
-    """Low losses (n, 140) from -40 to 99 eV."""
+    """Low losses (n, 140), from ``-LOW_LOSS_EV`` on."""
     nothing = torch.zeros(n)
     window = Window(nothing.long(), nothing, nothing, nothing.long(), nothing, nothing.bool())
     generator = torch.Generator().manual_seed(seed)
     transfer = draw_low_loss(window, settings, generator=generator).transfer(4096)
-    return low_loss_spectrum(transfer, first_ev=-40, n_channels=140)[1].clamp(min=0).numpy()
+    return (
+        low_loss_spectrum(transfer, first_ev=-LOW_LOSS_EV, n_channels=140)[1].clamp(min=0).numpy()
+    )
 
 
 def _file(
@@ -125,48 +133,69 @@ def _file(
     settings: FileSettings,
     rng: np.random.Generator,
 ) -> WholeFile:
-    s = settings
     few = np.flatnonzero(uniform_filter1d(core, 50) < FEWEST)
-    most_ev = first_ev + (few[few > LAST_EV[0]].min(initial=len(core) - 1))
-    last_ev = min(np.exp(rng.uniform(*np.log(LAST_EV))), most_ev)
+    most_ev = first_ev + few[few > LAST_EV[0]].min(initial=len(core) - 1)
+    last_ev = min(float(np.exp(rng.uniform(*np.log(LAST_EV)))), most_ev)
     core = core[: int(last_ev - first_ev) + 1]
     energy, counts = first_ev + np.arange(len(core)), core
-    if rng.random() < s.zero_loss_probability:
-        start_ev = round(rng.uniform(*FIRST_EV))
-        before = low_loss[40 + start_ev : 40 + int(first_ev)]
-        level = max(np.median(core[:5]), 1.0) / max(low_loss[40 + int(first_ev)], 1e-9)
-        counts = np.concatenate([rng.poisson(np.minimum(before * level, 1e15)), core])
-        energy = start_ev + np.arange(len(counts))
-    gain, start_ev, faulty = 1.0, first_ev, counts.astype(float)
-    if rng.random() < s.gain_probability:
-        start_ev = np.floor(np.exp(rng.uniform(*np.log((s.gain_from_ev, last_ev / 3)))))
-        start_ev = max(start_ev, first_ev + 2)
-        gain = np.exp(rng.uniform(*np.log(s.gain)))
-        gain = 1 / gain if rng.random() < s.drop_probability else gain
-        soft = rng.random() < s.soft_probability
-        channels = int(rng.integers(*s.soft_channels, endpoint=True)) if soft else 1
-        share = np.clip((energy - start_ev + channels) / channels, 0, 1)
-        if rng.random() < s.recounted_probability:
-            few = share < 1 if gain > 1 else share > 0
-            fewer = np.exp(rng.uniform(0, np.log(max(gain, 1 / gain))))
-            fewer = np.clip(fewer, 1, max(np.interp(start_ev, energy, faulty) / FEWEST, 1))
-            faulty[few] = fewer * rng.poisson(np.maximum(faulty[few], 0) / fewer)
-        faulty = faulty * gain ** (share - 1)
-    ragged = [0, 0]
-    for end in (0, 1):
-        if rng.random() < s.ragged_probability:
-            ragged[end] = int(rng.integers(*s.ragged_channels, endpoint=True))
-            share = np.exp(rng.uniform(*np.log(s.ragged)))
-            ramp = share * (1 - np.arange(ragged[end]) / ragged[end])
-            ramp = 1 + ramp * 2 if rng.random() < 0.3 else 1 - ramp
-            view = faulty[::-1] if end else faulty
-            view[: ragged[end]] *= ramp
-    keep = energy >= start_ev
+    if rng.random() < settings.zero_loss_probability:
+        energy, counts = _behind_zero_loss(first_ev, core, low_loss, rng)
+    gain, border_ev, faulty = 1.0, first_ev, counts.copy()
+    if rng.random() < settings.gain_probability:
+        drawn_ev = np.exp(rng.uniform(*np.log((settings.gain_from_ev, last_ev / 3))))
+        border_ev = max(float(np.floor(drawn_ev)), first_ev + 2)
+        gain, faulty = _with_gain(energy, counts, border_ev, settings, rng)
+    ends = [_ragged_end(faulty[::step], settings, rng) for step in (1, -1)]
+    keep = energy >= border_ev
     return WholeFile(
         Spectrum(energy, faulty),
         Spectrum(energy[keep], counts[keep]),
-        start_ev,
-        float(gain),
-        (ragged[0], ragged[1]),
+        border_ev,
+        gain,
+        (ends[0], ends[1]),
         *labels,
     )
+
+
+def _behind_zero_loss(
+    first_ev: float, core: np.ndarray, low_loss: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energies and counts of a core loss with the low loss in front of it, on the same level."""
+    start_ev, border = round(rng.uniform(*FIRST_EV)), LOW_LOSS_EV + int(first_ev)
+    level = max(np.median(core[:5]), 1.0) / max(low_loss[border], 1e-9)
+    expected = np.minimum(low_loss[LOW_LOSS_EV + start_ev : border] * level, 1e15)
+    counts = np.concatenate([rng.poisson(expected).astype(float), core])
+    return start_ev + np.arange(len(counts)), counts
+
+
+def _with_gain(
+    energy: np.ndarray,
+    counts: np.ndarray,
+    border_ev: float,
+    settings: FileSettings,
+    rng: np.random.Generator,
+) -> tuple[float, np.ndarray]:
+    """A factor, and counts that rise by it up to the border; counts behind it are as they were."""
+    s = settings
+    gain = float(np.exp(rng.uniform(*np.log(s.gain))))
+    gain = 1 / gain if rng.random() < s.drop_probability else gain
+    soft = rng.random() < s.soft_probability
+    channels = int(rng.integers(*s.soft_channels, endpoint=True)) if soft else 1
+    share = np.clip((energy - border_ev + channels) / channels, 0, 1)
+    if rng.random() < s.recounted_probability:
+        weak = share < 1 if gain > 1 else share > 0
+        fewer = np.exp(rng.uniform(0, abs(np.log(gain))))
+        fewer = np.clip(fewer, 1, max(np.interp(border_ev, energy, counts) / FEWEST, 1))
+        again = fewer * rng.poisson(np.maximum(counts, 0) / fewer)
+        counts = np.where(weak, again, counts)
+    return gain, counts * gain ** (share - 1)
+
+
+def _ragged_end(counts: np.ndarray, settings: FileSettings, rng: np.random.Generator) -> int:
+    """Bend the first channels of counts (n,) in place, perhaps; how many."""
+    if rng.random() >= settings.ragged_probability:
+        return 0
+    n = int(rng.integers(*settings.ragged_channels, endpoint=True))
+    off = np.exp(rng.uniform(*np.log(settings.ragged))) * (1 - np.arange(n) / n)
+    counts[:n] *= 1 + 2 * off if rng.random() < settings.excess_probability else 1 - off
+    return n

@@ -59,6 +59,7 @@ RESULTS: Mapping[str, Result] = {
     "scores": Result("scores", ALL),
     "gate": Result("gate --n 512", (SIMULATOR, MEASURED)),
     "ablation": Result("ablation --spectra 16384", (SIMULATOR, MEASURED)),
+    "whole_files": Result("whole_files", BOTH),
     "rare_earths": Result("rare_earths", BOTH),
     "multiplets": Result("rare_earths --train --spectra 16384", (SIMULATOR, MEASURED)),
     "networks": Result("comparison score runs --test 2048", ALL),
