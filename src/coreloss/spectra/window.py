@@ -37,9 +37,9 @@ counts are scaled or resampled and do not say what one electron is; they are onl
 _BOTH_SIDES = 2, 12  # nearest and farthest channel beside a spike where such a rise is looked for
 _FEW_BESIDE = 4
 _MEDIAN_DIFFERENCE = 0.954  # median size of the difference of two normal deviates
-END_LINE, END_SIGMA, END_OFF = 10, 8.0, 0.05
-"""Channels at an end are ragged that lie off the line of those that follow, by so many standard
-deviations and by this share."""
+END_GAP, END_LINE, END_SIGMA, END_OFF = 2, 10, 15.0, 0.04
+"""Channels at an end are ragged that lie off the line of those that follow behind a gap, by so many
+standard deviations and by this share."""
 SHADED_FROM_EV, SHADED_STRETCH, SHADED = 200.0, 1.08, 0.5
 """Counts that fall to this share within this multiple of the energy (a power law would need an
 exponent of 9), from a plateau and for good, are shaded by an aperture of the spectrometer."""
@@ -196,28 +196,36 @@ def _ends(energy: np.ndarray, counts: np.ndarray) -> tuple[int, int, str]:
     if n < 4 * END_CHANNELS:
         return 0, n - 1, ""
     # An edge rises too; so close to the start it is not observable, and is not lost.
-    before_edges = int(MARGIN_BEFORE_EV / (energy[1] - energy[0])) - 2
-    low = _ragged(counts, min(most, before_edges))
-    high = _ragged(counts[::-1], most)
+    before_edges = int(MARGIN_BEFORE_EV / (energy[1] - energy[0])) - 2 - END_GAP
+    low = _ragged(energy, counts, min(most, before_edges))
+    high = _ragged(energy[::-1], counts[::-1], most)
     ends = [f"below {energy[low]:g} eV"] if low else []
     ends += [f"above {energy[n - 1 - high]:g} eV"] if high else []
     reason = f"counts leave their line {' and '.join(ends)}: end of the detector, cut off"
     return low, n - 1 - high, reason if ends else ""
 
 
-def _ragged(counts: np.ndarray, most: int) -> int:
-    """Channels at the beginning, at most so many, all on one side of the line that follows them."""
+def _ragged(energy: np.ndarray, counts: np.ndarray, most: int) -> int:
+    """Channels at the beginning, at most so many, all on one side of the curve behind them.
+
+    That is a power law where all counts are positive, as backgrounds are, else a line.
+    """
     if most < 1:
         return 0
-    stretches = np.lib.stride_tricks.sliding_window_view(counts[1 : 4 * END_CHANNELS], END_LINE)
-    channel = np.arange(END_LINE)
-    slope, level = np.polyfit(channel, stretches.T, 1)
-    spread = (stretches - level[:, None] - slope[:, None] * channel).std(1, ddof=2)
+    energy, counts = energy[: 4 * END_CHANNELS], counts[: 4 * END_CHANNELS]
+    power_law = min(counts.min(), energy.min()) > 0
+    x, y = (np.log(energy), np.log(counts)) if power_law else (energy, counts / counts.std())
+    view = np.lib.stride_tricks.sliding_window_view
+    near, far = (view(values[1 + END_GAP :], END_LINE) for values in (x, y))
+    x_mean, y_mean = near.mean(1, keepdims=True), far.mean(1, keepdims=True)
+    slope = ((near - x_mean) * (far - y_mean)).sum(1) / ((near - x_mean) ** 2).sum(1)
+    spread = (far - y_mean - slope[:, None] * (near - x_mean)).std(1, ddof=2)
     spread = np.maximum(spread, np.median(spread))
     for n in range(most, 0, -1):
-        line = level[n - 1] + slope[n - 1] * np.arange(-n, 0)
-        off = counts[:n] - line
-        limit = np.maximum(END_SIGMA * spread[n - 1], END_OFF * np.abs(line))
+        curve = y_mean[n - 1] + slope[n - 1] * (x[:n] - x_mean[n - 1])
+        off = y[:n] - curve
+        least = END_OFF if power_law else END_OFF * np.abs(curve)
+        limit = np.maximum(END_SIGMA * spread[n - 1], least)
         if (off > limit).all() or (-off > limit).all():
             return n
     return 0
