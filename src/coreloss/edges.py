@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -246,6 +247,38 @@ def observable_elements(lo_ev, hi_ev) -> torch.Tensor:
     inside = inside_window(onset, lo_ev, hi_ev)
     seen = torch.zeros(*inside.shape[:-1], len(ELEMENTS), dtype=torch.int8, device=device)
     return seen.index_add_(-1, label, inside.to(torch.int8)) > 0
+
+
+def begin_too_late(lo_ev: float, hi_ev: float) -> tuple[EdgeShell, ...]:
+    """Identifying edges that begin inside a window, too near to its ends to be judged.
+
+    Only those of elements that have no other edge to judge there.
+
+    >>> [edge.element for edge in begin_too_late(561.0, 599.0)]
+    ['Cr']
+    """
+    seen = observable_elements(lo_ev, hi_ev)
+    return tuple(
+        edge
+        for edge in identifying_sets()
+        if lo_ev < edge.onset_ev < hi_ev and not seen[edge.label]
+    )
+
+
+def neighbours(
+    element: str, onsets_ev: Mapping[str, float], window_ev: tuple[float, float]
+) -> tuple[str, ...]:
+    """Elements whose onsets lie less than `CONFUSABLE_EV` from one of an element in a window."""
+    own = [
+        edge.onset_ev
+        for edge in identifying_sets()
+        if edge.element == element and window_ev[0] < edge.onset_ev < window_ev[1]
+    ]
+    return tuple(
+        other
+        for other, at_ev in onsets_ev.items()
+        if any(abs(at_ev - onset_ev) < CONFUSABLE_EV for onset_ev in own)
+    )
 
 
 def rivals(lo_ev: float, hi_ev: float) -> np.ndarray:

@@ -18,7 +18,7 @@ def power_law(step_ev=0.5, noise=0.005, first_ev=80.0):
 
 
 @pytest.mark.parametrize("factor", [2.0, 30.0, 1000.0, 0.5, 1e-3])
-@pytest.mark.parametrize("at_ev", [100.0, 190.0, 260.0])
+@pytest.mark.parametrize("at_ev", [92.0, 221.0, 260.0])
 @pytest.mark.parametrize("step_ev", [0.1, 0.5, 1.0])
 def test_a_sharp_change_is_found_where_it_is(factor, at_ev, step_ev):
     energy, y = power_law(step_ev)
@@ -45,6 +45,13 @@ def test_the_part_behind_the_change_is_used_and_told():
     assert found.lo_ev == 150
     assert "factor of 40" in found.reasons[-1]
     assert "above" in found.reasons[-1]
+
+
+def test_a_step_at_an_onset_is_an_edge_unless_none_is_so_high():
+    energy, y = power_law(1.0)
+    behind = energy >= 532
+    assert change_of_gain(energy, y * np.where(behind, 2.5, 1.0)) is None
+    assert change_of_gain(energy, y * np.where(behind, 6.0, 1.0)).behind == np.argmax(behind)
 
 
 @pytest.mark.parametrize("noise", [0.003, 0.03, 0.2])

@@ -196,7 +196,7 @@ def test_normalise_survives_empty_and_background_free_spectra():
     [
         ((100, 200), "holds 0 channels"),
         ((600, 500), "start must be below its end"),
-        ((500, 510), "at least 25"),
+        ((500, 510), "at least 23"),
         ((float("nan"), 500), "start must be below its end"),
     ],
 )

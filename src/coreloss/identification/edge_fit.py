@@ -39,6 +39,8 @@ TYPICAL_BEAM = Beam(energy_kev=200.0, convergence_mrad=10.0, collection_mrad=20.
 than its near-edge structure does."""
 LEAD_EV, TAIL_EV = 50, 60
 """A local fit reaches from so far before an onset to so far behind it."""
+FIT_CHANNELS = int(MARGIN_BEFORE_EV + MARGIN_AFTER_EV)
+"""Narrowest window of a fit: that in which one edge can be judged."""
 SHIFTS_EV = tuple(range(-7, 10))
 """Positions of an edge relative to its tabulated onset: calibration and chemical shift together."""
 USUAL_SHIFT_EV = 4.0
@@ -59,6 +61,7 @@ _BLUR_EV = 1.5  # FWHM of zero loss and detector together
 _PLASMON = (22.0, 12.0)  # energy and width in eV, of the scattering behind an edge
 _BACKGROUND_KNOWLEDGE = 2e-3  # relative error of any model of a background
 _SMOOTH = 11  # channels
+_EMPTY = 0.2  # share of empty channels above which a median of the scatter tells nothing
 
 
 @dataclass(frozen=True)
@@ -277,10 +280,10 @@ def _solve(columns, y, sigma) -> tuple[np.ndarray, float, float]:
 def _window(spectrum, mask, beam: Beam) -> _Window:
     spectrum, mask = (np.asarray(x) for x in (spectrum, mask))
     channels = np.flatnonzero(mask)
-    if len(channels) < MARGIN_BEFORE_EV + MARGIN_AFTER_EV:
+    if len(channels) < FIT_CHANNELS:
         raise ValueError(
-            f"the window has {len(channels)} channels; allowed: at least "
-            f"{MARGIN_BEFORE_EV + MARGIN_AFTER_EV:g}; widen it"
+            f"the window has {len(channels)} channels of 1 eV; allowed: at least {FIT_CHANNELS};"
+            " widen it"
         )
     first, last = int(channels[0]), int(channels[-1])
     values = spectrum[first : last + 1].astype(np.float64)
@@ -288,10 +291,17 @@ def _window(spectrum, mask, beam: Beam) -> _Window:
 
 
 def _noise(values: np.ndarray) -> np.ndarray:
-    """Standard deviation of every channel: counting noise, whose scale the scatter tells."""
+    """Standard deviation of every channel: counting noise, whose scale the scatter tells.
+
+    Where most channels are empty, their mean scatter tells it, and one electron more or less in
+    `_SMOOTH` channels is always possible.
+    """
     smooth = np.maximum(uniform_filter1d(values, _SMOOTH), 1e-3 * np.abs(values).mean() + 1e-12)
     bend = values[1:-1] - (values[2:] + values[:-2]) / 2
     scale = np.median(bend**2 / smooth[1:-1]) / (0.455 * 1.5)
+    if (values == 0).mean() > _EMPTY:
+        scale = max(scale, (bend**2).mean() / (1.5 * np.abs(values).mean()))
+        smooth = smooth + scale / _SMOOTH
     return np.sqrt(scale * smooth + (_BACKGROUND_KNOWLEDGE * smooth) ** 2) + 1e-12
 
 

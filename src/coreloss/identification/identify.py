@@ -11,21 +11,33 @@ import numpy as np
 
 from coreloss.axis import TYPICAL_AXIS_ERROR_EV, window_of
 from coreloss.beam import Beam
-from coreloss.edges import ELEMENTS, observable_elements, rivals
-from coreloss.identification.edge_fit import TYPICAL_BEAM, EdgeEvidence, edge_evidence
+from coreloss.edges import (
+    ELEMENTS,
+    EdgeShell,
+    begin_too_late,
+    neighbours,
+    observable_elements,
+    rivals,
+)
+from coreloss.identification.doubts import warnings_of
+from coreloss.identification.edge_fit import (
+    FIT_CHANNELS,
+    TYPICAL_BEAM,
+    EdgeEvidence,
+    edge_evidence,
+)
 from coreloss.identification.evidence import KNOWN_FROM, Findings, best_z, contamination, findings
+from coreloss.identification.few_counts import borne_out
 from coreloss.identification.trained_model import DEFAULT_MODEL, Model, model_of
 from coreloss.physics.bank import BEAM_LIMITS
 from coreloss.scoring.groups import groups_of
 from coreloss.spectra.hyperspy import as_spectrum
 from coreloss.spectra.network_input import MEAN_FLOOR, NetworkInput, preprocess
 from coreloss.spectra.spectrum import Spectrum
-from coreloss.spectra.window import CORE_LOSS_EV, ZERO_LOSS_EV, usable_part, without_faults
+from coreloss.spectra.window import usable_part, without_faults
 
 MOST_WITH_EVIDENCE = 32
 """Spectra of one call whose edges are fitted unless told otherwise, a twentieth second each."""
-FEW_COUNTS_PER_EV = 20.0
-NARROW_EV = 60.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,8 @@ class Identification:
     ``probability`` (m, 80) in the order of `edges.ELEMENTS`, NaN where not observable. With one
     spectrum, ``present`` and the other results are attributes; with several they are those of
     ``spectra[i]``. ``cut_ev`` is the range of the data, ``window_ev`` the part of it that was used;
-    ``findings`` what supports the answer, one entry per spectrum or none.
+    ``findings`` what supports the answer, one entry per spectrum or none. ``too_short`` are edges
+    that begin in the window and cannot be judged there, see `edges.begin_too_late`.
     """
 
     probability: np.ndarray
@@ -96,6 +109,7 @@ class Identification:
     cut_ev: tuple[float, float]
     findings: tuple[Findings, ...] = ()
     group_threshold: float | None = None
+    too_short: tuple[EdgeShell, ...] = ()
 
     def __len__(self) -> int:
         return len(self.probability)
@@ -173,6 +187,7 @@ class Identification:
             "threshold": self.threshold,
             "absent_threshold": self.absent_threshold,
             "group_threshold": self.group_threshold,
+            "too_short": [f"{edge.element} {edge.shell}" for edge in self.too_short],
             "range_ev": list(self.cut_ev),
             "window_ev": list(self.window_ev),
             "offset_ev": self.offset_ev,
@@ -217,10 +232,22 @@ class Identification:
             probabilities=dict(zip(ELEMENTS, p.tolist(), strict=True)),
             warnings=self.spectrum_warnings[row],
             evidence=tuple(e for e in found.evidence if e.element in known),
-            alternatives={**found.alternatives, **groups},
+            alternatives=self._with_short({**found.alternatives, **groups}, (*present, *open_ones)),
             contamination=contamination((*present, *open_ones), present),
             groups=tuple(e for e in present if e in groups),
         )
+
+    def _with_short(
+        self, alternatives: Mapping[str, tuple[str, ...]], named: tuple[str, ...]
+    ) -> dict[str, tuple[str, ...]]:
+        """Beside each named element those whose edges begin near one of its, too short to judge."""
+        result = dict(alternatives)
+        onsets = {edge.element: edge.onset_ev for edge in self.too_short}
+        for element in named:
+            near = neighbours(element, onsets, self.window_ev)
+            if near:
+                result[element] = tuple(dict.fromkeys((*result.get(element, ()), *near)))
+        return result
 
     @cached_property
     def _rivals(self) -> np.ndarray:
@@ -286,15 +313,20 @@ def identify(
     found: tuple[Findings, ...] = ()
     if len(used) <= MOST_WITH_EVIDENCE if evidence is None else evidence:
         probability, found = with_evidence(loaded, inputs, probability, beam=beam_of(used))
+    joined, present, absent = probability, loaded.present_threshold, loaded.absent_threshold
+    probability = borne_out(joined, inputs, used.counts, present=present, absent=absent)
     return Identification(
         probability=probability,
         observable=observable,
-        threshold=loaded.present_threshold,
-        absent_threshold=loaded.absent_threshold,
+        threshold=present,
+        absent_threshold=absent,
         window_ev=window,
         model=loaded.name,
         spectrum=used,
-        spectrum_warnings=_warnings(used, window, observable),
+        spectrum_warnings=warnings_of(
+            used, window, observable=observable, doubted=probability < joined
+        ),
+        too_short=begin_too_late(*window),
         cut_ev=cut_ev,
         findings=found,
         group_threshold=loaded.group_threshold,
@@ -312,6 +344,9 @@ def with_evidence(
     joined, found = probability.copy(), []
     for row, p in enumerate(probability):
         spectrum, mask = inputs.spectrum[row].numpy(), inputs.mask[row].numpy()
+        if mask.sum() < FIT_CHANNELS:
+            found.append(Findings())
+            continue
         order = [k for k in np.argsort(-np.nan_to_num(p)) if p[k] >= model.absent_threshold]
         names, known = ([ELEMENTS[k] for k in order if p[k] >= low] for low in (0.0, KNOWN_FROM))
         evidence = edge_evidence(spectrum, mask, names, known=known, beam=beam)
@@ -341,47 +376,3 @@ def beam_of(spectrum: Spectrum) -> Beam:
         )
     )
     return Beam(energy_kev=energy, convergence_mrad=convergence, collection_mrad=collection)
-
-
-def _warnings(
-    spectrum: Spectrum, window_ev: tuple[float, float], observable: np.ndarray
-) -> tuple[tuple[str, ...], ...]:
-    """Warnings of the file and of the window, then those of each spectrum."""
-    low, high = window_ev
-    common = list(spectrum.warnings)
-    strongest_ev = spectrum.energy_ev[np.argmax(spectrum.counts.sum(axis=0))]
-    if spectrum.energy_ev[0] < ZERO_LOSS_EV and abs(strongest_ev) < ZERO_LOSS_EV:
-        common.append(
-            f"the window holds the zero-loss peak (maximum at {strongest_ev:g} eV); start it above "
-            f"the plasmons, for instance at {CORE_LOSS_EV:g} eV or more"
-        )
-    elif low < CORE_LOSS_EV:
-        common.append(
-            f"the window begins at {low:g} eV, among the plasmons; "
-            f"start it above {CORE_LOSS_EV:g} eV"
-        )
-    if high - low < NARROW_EV:
-        common.append(f"the window is only {high - low:g} eV wide: background and edges look alike")
-    if not observable.any():
-        common.append(f"no identifying edge lies inside {low:g}..{high:g} eV")
-    each = _count_warnings(spectrum.counts, spectrum.dispersion_ev)
-    return tuple((*common, *found) for found in each)
-
-
-def _count_warnings(counts: np.ndarray, dispersion_ev: float) -> list[tuple[str, ...]]:
-    """Warnings of every spectrum of ``counts`` (m, n)."""
-    negative = (counts < 0).mean(axis=1)
-    whole = (np.abs(counts - np.rint(counts)) <= 1e-6).all(axis=1)
-    per_ev = np.full(len(counts), np.inf)
-    per_ev[whole] = np.median(counts[whole], axis=1) / dispersion_ev
-    found: list[tuple[str, ...]] = [()] * len(counts)
-    for row in np.flatnonzero(per_ev < FEW_COUNTS_PER_EV):
-        found[row] = (
-            f"only {per_ev[row]:.3g} counts per eV: weak edges drown in the counting noise",
-        )
-    for row in np.flatnonzero(negative > 0.01):
-        found[row] = (
-            f"{negative[row]:.0%} of the channels are negative: the background was probably"
-            " removed, networks expect it",
-        )
-    return found

@@ -14,6 +14,7 @@ from scipy.ndimage import convolve
 
 from coreloss.axis import TYPICAL_AXIS_ERROR_EV, check_axis_error
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
+from coreloss.identification.few_counts import borne_out
 from coreloss.identification.trained_model import DEFAULT_MODEL, Model, model_of
 from coreloss.mapping.rules import FALSE_PIXELS, Detection, around_largest, consistent, controlled
 from coreloss.mapping.stream import applied, check_target
@@ -228,8 +229,9 @@ def probabilities(
         few = replace(used, counts=used.counts[start : start + RESAMPLED_TOGETHER], map_shape=())
         counts = without_faults(few).counts
         inputs = preprocess(counts, used.energy_ev, axis_error_ev=axis_error_ev)
-        seen = observable(inputs)
-        return np.where(seen, model.probability(inputs), np.nan).astype(np.float32)
+        p = np.where(observable(inputs), model.probability(inputs), np.nan)
+        limits = {"present": model.present_threshold, "absent": model.absent_threshold}
+        return borne_out(p, inputs, counts, **limits).astype(np.float32)
 
     return np.concatenate(at_once(batch, range(0, len(used), RESAMPLED_TOGETHER)))
 

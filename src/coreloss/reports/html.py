@@ -13,7 +13,13 @@ from importlib.metadata import version
 
 from coreloss.identification.edge_fit import best_edges
 from coreloss.identification.identify import Elements, Identification
-from coreloss.reports.terminal import decision_rows, evidence_text, note_text, offset_text
+from coreloss.reports.terminal import (
+    decision_rows,
+    evidence_text,
+    note_text,
+    offset_text,
+    short_text,
+)
 
 MOST_SECTIONS = 20
 """Spectra of one file that get figure and table; the summary has them all, up to..."""
@@ -128,6 +134,7 @@ def _section(number: int, result: Identification, scale: str) -> str:
     facts += [f"File: {result.spectrum.file}"] if result.spectrum.file else []
     facts += [f"Energies: {_span(result.cut_ev)} eV, used: {_span(result.window_ev)} eV"]
     facts += [offset_text(result)] if offset_text(result) else []
+    facts += [short_text(result)] if result.too_short else []
     parts += ["<ul>", *(f"<li>{escape(fact)}</li>" for fact in facts), "</ul>"]
     for row, elements in enumerate(spectra[:MOST_SECTIONS]):
         if len(spectra) > 1:

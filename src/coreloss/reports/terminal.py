@@ -43,7 +43,14 @@ def identification_table(result: Identification) -> RenderableType:
         + " ".join(result.not_observable),
         style="dim",
     )
-    return Group(head, body, *offset, hidden, *_warnings(result))
+    short = [Text(short_text(result), style="dim")] if result.too_short else []
+    return Group(head, body, *offset, *short, hidden, *_warnings(result))
+
+
+def short_text(result: Identification) -> str:
+    """Edges that begin in the window, too near to its ends."""
+    edges = ", ".join(f"{e.element} {e.shell} {e.onset_ev:.0f} eV" for e in result.too_short)
+    return f"Begin in this window, too near to its ends to be judged: {edges}"
 
 
 def decision_rows(elements: Elements) -> Iterator[tuple[str, str]]:

@@ -18,14 +18,16 @@ from coreloss.edges import identifying_sets
 STRETCH = (6, 4.0), (10, 8.0)
 """Channels, and energies, in front of a change of gain and behind it that lie on power laws of one
 exponent."""
-CHANNELS, FINE_EV, SHARP_EV = 6, 1.2, 0.35
-"""Channels that a change of gain may take. From one channel of 1 eV to the next, or within the last
-of these energies, no edge rises to all of its height and goes on as smoothly as the background."""
+CHANNELS, FINE_EV, SHARP_EV, STEEP = 6, 1.2, 0.35, 0.8
+"""Channels that a change of gain may take. Within the third of these no edge rises to all of
+its height and goes on as smoothly as the background, nor by this share of it from one channel of
+1 eV to the next: such changes are sharp."""
 CLEAR = 12.0, 25.0, 60.0
-"""Step over what the power laws leave over: of such sharp changes, of others, and where an edge
-lies nearer than `NEAR_EV`."""
-LEAST, OF_NO_EDGE, NEAR_EV = (1.7, 2.0), 12.0, 6.0
-"""Least factor of a sharp change and of others, and one that no edge reaches."""
+"""Step over what the power laws leave over: of sharp changes, of others, and of others where an
+edge lies nearer than `NEAR_EV`."""
+LEAST, OF_NO_EDGE, NEAR_EV = (1.7, 2.0, 4.0), 12.0, 6.0
+"""Least factor of a sharp change, of others, and of a sharp one where an edge lies half as near as
+`NEAR_EV`; and one that no edge reaches."""
 EXPONENTS, WIDE_EXPONENTS = (1.0, 10.0), (-3.0, 11.0)
 """Of the power laws beside changes that are not sharp, and beside those that no edge reaches."""
 ALONE = 3.0
@@ -49,12 +51,14 @@ class GainChange:
 class _Steps:
     """Steps between two power laws of one exponent, (k,) each.
 
-    first : first channel of the step; change : of the logarithm of the counts; exponent : of the
-    power laws; misfit : what they leave over, relative to the counts
+    first : first channel of the step; change : of the logarithm of the counts; steepest : its
+    largest part from one channel to the next; exponent : of the power laws; misfit : what they
+    leave over, relative to the counts
     """
 
     first: np.ndarray
     change: np.ndarray
+    steepest: np.ndarray
     exponent: np.ndarray
     misfit: np.ndarray
 
@@ -74,10 +78,13 @@ def change_of_gain(energy_ev: np.ndarray, counts: np.ndarray) -> GainChange | No
     for channels in range(1, CHANNELS + 1):
         steps = _steps(energy_ev, counts, channels, stretch)
         size, wide_ev = np.abs(steps.change), channels * step_ev
-        sharp = wide_ev <= (FINE_EV if channels == 1 else SHARP_EV)
+        sharp = (steps.steepest > STEEP * size) & (step_ev <= FINE_EV) | (wide_ev <= SHARP_EV)
+        at_ev = energy_ev[steps.first]
+        least = np.where(_no_edge_at(at_ev, reach_ev=NEAR_EV / 2), LEAST[0], LEAST[2])
+        limit = _limit_of_soft(at_ev, steps, wide_ev, step_ev)
         clear = size / steps.misfit
-        limit = CLEAR[0] if sharp else _limit_of_soft(energy_ev, steps, wide_ev, step_ev)
-        clear[(size < np.log(LEAST[0 if sharp else 1])) | (clear < limit)] = 0.0
+        clear[size < np.log(np.where(sharp, least, LEAST[1]))] = 0.0
+        clear[clear < np.where(sharp, CLEAR[0], limit)] = 0.0
         i = int(clear.argmax())
         if clear[i] and size[i] > ALONE * _usual(size, i, sum(stretch)):
             found.append((clear[i], channels, int(steps.first[i]), np.exp(steps.change[i])))
@@ -88,9 +95,9 @@ def change_of_gain(energy_ev: np.ndarray, counts: np.ndarray) -> GainChange | No
     return GainChange(first - 1, first + channels - 1, float(factor))
 
 
-def _limit_of_soft(energy_ev, steps: _Steps, wide_ev: float, step_ev: float) -> np.ndarray:
+def _limit_of_soft(at_ev: np.ndarray, steps: _Steps, wide_ev: float, step_ev: float) -> np.ndarray:
     """How clear a step over several channels must be to be no edge, (k,)."""
-    free = _no_edge_at(energy_ev[steps.first], reach_ev=NEAR_EV + wide_ev)
+    free = _no_edge_at(at_ev, reach_ev=NEAR_EV + wide_ev)
     near = CLEAR[2] if step_ev <= FINE_EV else np.inf
     low, high = EXPONENTS
     limit = np.where(free, CLEAR[1], near)
@@ -125,7 +132,8 @@ def _steps(energy_ev, counts, channels: int, stretch: Sequence[int]) -> _Steps:
     change = (y_mean[1] - y_mean[0])[:, 0] - slope * (x_mean[1] - x_mean[0])[:, 0]
     least = np.minimum(*(part.min(1) for part in ys))
     change[least <= np.log(np.finfo(float).tiny)] = 0.0  # nothing was counted there
-    return _Steps(first, change, -slope, misfit.clip(LEFT_OVER))
+    steepest = view(np.abs(np.diff(y)), channels)[first - 1].max(1)
+    return _Steps(first, change, steepest, -slope, misfit.clip(LEFT_OVER))
 
 
 def _no_edge_at(energy_ev: np.ndarray, *, reach_ev: float) -> np.ndarray:

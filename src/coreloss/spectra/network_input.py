@@ -11,11 +11,11 @@ import torch
 
 from coreloss.axis import N_CHANNELS, TYPICAL_AXIS_ERROR_EV, check_axis_error, window_of
 from coreloss.edges import observable_elements
-from coreloss.spectra.repair import between_padding
+from coreloss.spectra.repair import MIN_SPAN_EV, between_padding
 from coreloss.spectra.spectrum import check_axis, window_slice
 
-MIN_CHANNELS = 25
-"""Fewest 1 eV channels that `preprocess` accepts."""
+MIN_CHANNELS = int(MIN_SPAN_EV) - 2
+"""Fewest 1 eV channels that `preprocess` accepts: the narrowest spectrum covers them in full."""
 ON_GRID_EV = 1e-3
 """How far from whole eV the points of a 1 eV axis may lie and still need no resampling."""
 MEAN_FLOOR = 0.05
@@ -75,8 +75,8 @@ def preprocess(
     Raises
     ------
     ValueError
-        When values are not finite, the error is out of its limits, or fewer than 25 channels of
-        1 eV remain.
+        When values are not finite, the error is out of its limits, or fewer than `MIN_CHANNELS`
+        channels of 1 eV remain.
 
     >>> inputs = preprocess(np.linspace(300.0, 100.0, 401), np.arange(401) * 0.5 + 400)
     >>> inputs.mask.nonzero()[[0, -1], 1].tolist(), round(inputs.spectrum.sum().item())
