@@ -1,0 +1,140 @@
+"""The dark level of a detector, from the channels in front of the zero-loss peak.
+
+No electron gains energy, so what stands there, far enough from the peak, is no signal: the dark
+level, which lies under all other channels as well. Near the peak are its tails, which fall with
+the distance, as the dark level does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import lsq_linear
+
+from coreloss.spectra.spectrum import Spectrum
+from coreloss.spectra.window import ZERO_LOSS_EV
+
+NEAR_EV, NEAR_WIDTHS = 4.0, 6.0
+"""Channels nearer than this to the zero-loss peak, or than so many of its half widths at half
+height, are left out: they belong to the peak."""
+FEWEST, STRETCH = 10, 2.5
+"""So many channels are needed, up to this multiple of the distance of the nearest: over a shorter
+stretch a tail looks like a level."""
+TAILS = (1.0, 2.0, 4.0)
+"""Tails fall with these powers of the distance from the peak, and mixtures of them."""
+SURE, LIKELY = 16.0, 9.0
+"""Improvements of chi^2 that make a level sure beside a tail (4 standard deviations), and a tail
+likely beside a level, or a level where nothing else is needed."""
+OUTLIER = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """A level and the tail (n,) of the peak on top of it; ``used`` (n,) are no outliers."""
+
+    counts: float
+    tail: np.ndarray
+    used: np.ndarray
+
+
+def without_dark_level(spectrum: Spectrum) -> Spectrum:
+    """The same spectra without the dark level, with a warning; as they are where none is found.
+
+    The level is that of the sum. Single spectra deviate from it by the share of their differences
+    that is not noise. Spectra without a zero-loss peak, or with too little in front of it, stay.
+
+    >>> energy = np.arange(-40.0, 200.0)
+    >>> dark = without_dark_level(Spectrum(energy, 1e6 * np.exp(-(energy**2)) + 300))
+    >>> dark.warnings
+    ('a dark level of 300 counts in a channel, 0.03% of the maximum, was taken off',)
+    >>> bool(abs(dark.counts[0, -100:]).max() < 1e-6)
+    True
+    """
+    before = channels_before(spectrum)
+    if before.stop == 0:
+        return spectrum
+    total = np.nansum(spectrum.counts, 0)
+    peak = int(np.argmax(total))
+    found = _level(spectrum.energy_ev[peak] - spectrum.energy_ev[before], total[before])
+    if found is None:
+        return spectrum
+    levels = _of_each(spectrum.counts[:, before], spectrum.counts[:, peak], found)
+    share = found.counts / (total[peak] - found.counts)
+    note = (
+        f"a dark level of {found.counts / len(spectrum):.3g} counts in a channel,"
+        f" {100 * share:.2g}% of the maximum, was taken off"
+    )
+    counts = spectrum.counts - levels[:, None]
+    return replace(spectrum, counts=counts, warnings=(*spectrum.warnings, note))
+
+
+def channels_before(spectrum: Spectrum) -> slice:
+    """The channels so far in front of the zero-loss peak that they show the dark level.
+
+    Empty where there is no zero-loss peak, or too few channels are in front of it to tell the level
+    from a tail of the peak.
+    """
+    energy, total = spectrum.energy_ev, np.nansum(spectrum.counts, 0)
+    peak = int(np.argmax(total))
+    none = slice(0, 0)
+    if abs(energy[peak]) > ZERO_LOSS_EV or peak < FEWEST:
+        return none
+    low = total[:peak] < 0.5 * (total[peak] + total[:peak].min())
+    if not low.any():
+        return none
+    half_width_ev = energy[peak] - energy[np.flatnonzero(low)[-1]]
+    near_ev = max(NEAR_EV, NEAR_WIDTHS * half_width_ev)
+    stop = int(np.searchsorted(energy, energy[peak] - near_ev, side="right"))
+    enough = stop >= FEWEST and energy[peak] - energy[0] >= STRETCH * near_ev
+    return slice(0, stop) if enough else none
+
+
+def _level(distance_ev: np.ndarray, counts: np.ndarray) -> _Level | None:
+    """The level of ``counts`` (n,) in front of a peak, None unless it is sure that there is one."""
+    one = np.ones_like(counts)
+    tails = np.stack([(distance_ev / distance_ev.min()) ** -power for power in TAILS], 1)
+    both, noise = np.column_stack([one, tails]), _noise(counts)
+    used = np.ones(len(counts), bool)
+    for _ in range(2):  # the second time without outliers
+        lowest = -np.inf if np.median(counts[used]) < 0 else 0.0
+        alone, level = _fitted(one[used, None], counts[used] / noise, [lowest])
+        joined, heights = _fitted(both[used], counts[used] / noise, [lowest, 0, 0, 0])
+        if level_is_enough := alone - joined < LIKELY:
+            joined, heights = alone, np.append(level, np.zeros(len(TAILS)))
+        rest = counts - noise * (both @ heights)
+        used = np.abs(rest) <= OUTLIER * max(noise, float(np.median(np.abs(rest))))
+    without, _ = _fitted(tails[used], counts[used] / noise, [0, 0, 0])
+    misfit = max(joined / used.sum(), 1.0)
+    needed = LIKELY if level_is_enough else SURE
+    if heights[0] == 0 or without - joined < needed * misfit:
+        return None
+    return _Level(noise * heights[0], noise * (tails @ heights[1:]), used)
+
+
+def _fitted(columns: np.ndarray, values: np.ndarray, lowest: list[float]):
+    """chi^2 and the heights of columns (n, k), not below ``lowest``, that fit values (n,) best."""
+    found = lsq_linear(columns, values, (lowest, np.inf), method="bvls")
+    return 2 * found.cost, found.x
+
+
+def _noise(counts: np.ndarray) -> float:
+    """Standard deviation of neighbours (n,), without spikes, above what a number is rounded to."""
+    bend = np.abs(counts[1:-1] - (counts[2:] + counts[:-2]) / 2) / np.sqrt(1.5)
+    usual = np.median(bend)
+    kept = bend[bend <= 6 * usual] if usual > 0 else bend
+    return max(float(np.sqrt(np.mean(kept**2))), 1e-9 * float(np.abs(counts).max()), 1e-300)
+
+
+def _of_each(before: np.ndarray, height: np.ndarray, common: _Level) -> np.ndarray:
+    """The level of every spectrum (m,) from its channels ``before`` (m, n) a peak of a height.
+
+    The common one, and of what differs from it the share that noise does not explain.
+    """
+    level = np.full(len(before), common.counts / len(before))
+    share = height / max(height.sum(), 1e-300)
+    rest = (before - share[:, None] * common.tail)[:, common.used] - level[:, None]
+    own = rest.mean(1)
+    noise = rest.var(1).mean() / common.used.sum()
+    real = max(1 - noise / own.var(), 0.0) if own.var() > 0 else 0.0
+    return level + real * own
