@@ -328,6 +328,7 @@ def _prepared(
     used = spectrum.shift(shift_ev) if shift_ev else spectrum
     cut_ev = (float(used.energy_ev[0]), float(used.energy_ev[-1]))
     if window_ev is None:
+        used = used.without_missing_ends()
         usable = usable_window(used)
         used = used.crop(usable.lo_ev, usable.hi_ev)
         used = replace(used, warnings=(*used.warnings, *usable.reasons))

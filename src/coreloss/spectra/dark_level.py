@@ -63,7 +63,7 @@ def without_dark_level(spectrum: Spectrum) -> Spectrum:
     share = found.counts / (total[peak] - found.counts)
     note = (
         f"a dark level of {found.counts / len(spectrum):.3g} counts in a channel,"
-        f" {100 * share:.2g}% of the maximum, was taken off"
+        f" {100 * share:.3g}% of the maximum, was taken off"
     )
     counts = spectrum.counts - levels[:, None]
     return replace(spectrum, counts=counts, warnings=(*spectrum.warnings, note))

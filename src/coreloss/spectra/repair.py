@@ -34,6 +34,18 @@ def between_padding(steady: np.ndarray) -> slice:
     return slice(start, len(steady) + 1 - (after if after >= PADDING_RUN else 0))
 
 
+def between_missing(missing: np.ndarray) -> slice:
+    """The channels between those at either end that are missing in one spectrum or more.
+
+    ``missing`` (n,) bool; what is missing in between counts as there.
+
+    >>> between_missing(np.array([True, True, False, True, False, True]))
+    slice(2, 5, None)
+    """
+    there = np.flatnonzero(~missing)
+    return slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, len(missing))
+
+
 def check_extent(energy: np.ndarray) -> None:
     """ValueError when an axis (n,) in eV is too short, too narrow or far from any core loss."""
     if len(energy) < MIN_POINTS:
