@@ -77,7 +77,10 @@ def quantify_command(
         Path | None, typer.Option("--out", "-o", metavar="AMOUNTS.h5", help="Write the amounts.")
     ] = None,
     low_loss: Annotated[
-        Path | None, typer.Option(help="Its low loss, one or one for each spectrum.")
+        Path | None,
+        typer.Option(
+            help="Its low loss, one or one for each spectrum; the same file if it is in it."
+        ),
     ] = None,
     elements: Annotated[
         str, typer.Option(help="Such as 'O Ti'; 'auto' asks the network.")

@@ -270,8 +270,9 @@ def _scattering(
     fits = source.map_shape == image.map_shape or source.map_shape == (len(image),)
     if len(source) > 1 and not fits:
         raise ValueError(
-            f"the low loss has {source.map_shape} spectra, the core loss {image.map_shape}; allowed:"
-            " one low loss for all, or one for each in the same order; transpose or crop one"
+            f"the low loss has {source.map_shape} spectra, the core loss {image.map_shape};"
+            " allowed: one low loss for all, or one for each in the same order; transpose or crop"
+            " one of them"
         )
     if len(source) == 1 or not source.lazy:
         whole = measured_low_loss(source.read(0, len(source)), exposure_ratio=exposure_ratio)
