@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from coreloss.spectra.formats import READERS
 from coreloss.spectra.hyperspy import as_spectrum, signal_dictionary
-from coreloss.spectra.reading import INSTRUMENT, READERS, finish, layout, lazy_signal, read_spectrum
+from coreloss.spectra.reading import finish, lazy_signal, read_spectrum
+from coreloss.spectra.signals import INSTRUMENT, layout
 from coreloss.spectra.spectrum import Spectrum
 
 Source = tuple[str, int | str | None, bool]
