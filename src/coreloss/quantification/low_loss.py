@@ -28,9 +28,9 @@ USUAL_PLASMON_EV, USUAL_WIDTH_EV = 22.0, 14.0
 BEFORE_EV, BEHIND_EV = 3.0, 30.0
 """What a low loss shows at least in front of its zero-loss peak, and behind it: the first plasmon,
 from which most of the rest follows."""
-END_EV, FALL = 5, 3.0
-"""The last electronvolts set the single scattering behind the end, which falls with this power of
-the energy, as that of free electrons does."""
+END_EV, FALL = 8, 3.0
+"""The last electronvolts set the counts behind the end, which fall with this power of the energy,
+as those of free electrons do; what scatters more than once makes up for the steeper plasmon."""
 MOVED_EV = 2.0
 """A zero-loss peak so far from 0 is told: the core loss may be as far off."""
 TOLD = 0.03
@@ -114,7 +114,7 @@ def measured_low_loss(
     if share >= TOLD:
         notes.append(
             f"it ends at {last + FIRST_EV} eV: what follows, {share:.0%} of all counts, was guessed"
-            " from its single scattering"
+            f" to fall as E^-{FALL:g}"
         )
     probability, electrons, empty = _normalised(counts, exposure_ratio, usual)
     if empty:
@@ -237,28 +237,11 @@ def _centred(energy: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _continued(counts: np.ndarray, last: int) -> tuple[np.ndarray, float]:
-    """Counts (m, 201) continued behind channel ``last``, and the share of that in all of them.
-
-    The logarithm of the mean, as a power series whose first term is the zero loss, is its single
-    scattering (Egerton 2011, section 4.1). That goes on with a power law, and its exponential is
-    the continued mean, of which each spectrum gets what its last counts are worth.
-    """
-    mean, first = counts.mean(0), _end_of_zero_loss(counts.sum(0)) + 1
-    known, whole = last + FIRST_EV, LAST_EV + 1
-    plural, single = np.zeros((2, whole))  # the second times energy
-    plural[0] = max(mean[:first].sum(), 1e-300)
-    plural[first + FIRST_EV : known + 1] = mean[first : last + 1]
-    for e in range(1, known + 1):
-        earlier = single[1:e] @ plural[e - 1 : 0 : -1]
-        single[e] = (e * plural[e] - earlier) / plural[0]
-    behind = np.arange(known + 1, whole)
-    level = max(single[known + 1 - END_EV : known + 1].mean(), 0.0)
-    single[behind] = level * ((known - (END_EV - 1) / 2) / behind) ** (FALL - 1)
-    for e in behind:
-        plural[e] = single[1 : e + 1] @ plural[e - 1 :: -1][:e] / e
-    ends = slice(last + 1 - END_EV, last + 1)
-    worth = np.maximum(counts[:, ends].sum(1), 0.0) / max(mean[ends].sum(), 1e-300)
-    counts = np.hstack([counts[:, : last + 1], worth[:, None] * plural[behind]])
+    """Counts (m, 201) with a power law behind channel ``last``, and the share of that in all."""
+    fall = np.maximum(np.arange(counts.shape[1]) + FIRST_EV, 1.0) ** -FALL
+    end, behind = slice(last + 1 - END_EV, last + 1), slice(last + 1, None)
+    level = np.maximum(counts[:, end].sum(1, keepdims=True), 0.0) / fall[end].sum()
+    counts = np.hstack([counts[:, : last + 1], level * fall[behind]])
     return counts, float(counts[:, last + 1 :].sum() / max(counts.sum(), 1e-300))
 
 
@@ -284,11 +267,7 @@ def _normalised(
 
 
 def _thickness(probability: np.ndarray) -> np.ndarray:
-    """``ln(I_total / I_0)`` with I_0 up to the minimum behind the zero-loss peak."""
-    zero_loss = probability[:, : _end_of_zero_loss(probability.sum(0)) + 1].sum(1)
+    """``ln(I_total / I_0)`` with I_0 up to the lowest channel between 2 and 8 eV."""
+    lowest = -FIRST_EV + 2 + probability[:, -FIRST_EV + 2 : -FIRST_EV + 9].sum(0).argmin()
+    zero_loss = probability[:, : lowest + 1].sum(1)
     return np.log(1.0 / np.clip(zero_loss, 1e-6, 1.0))
-
-
-def _end_of_zero_loss(total: np.ndarray) -> int:
-    """The lowest channel between 2 and 8 eV of a low loss (201,)."""
-    return -FIRST_EV + 2 + int(total[-FIRST_EV + 2 : -FIRST_EV + 9].argmin())
