@@ -65,7 +65,7 @@ def test_what_is_missing_at_the_end_is_put_back(end_ev, thickness_mfp):
     guess, left_out = (float(x.probability[0, end_ev + 21 :].sum()) for x in (found, expected))
     assert guess == pytest.approx(left_out, abs=max(0.3 * left_out, 0.02))
     assert any("was guessed" in note for note in found.warnings) == (guess > 0.03)
-    assert float(found.thickness_mfp) == pytest.approx(thickness_mfp, abs=0.04)
+    assert float(found.thickness_mfp) == pytest.approx(thickness_mfp, abs=0.07)
 
 
 @pytest.mark.parametrize(
