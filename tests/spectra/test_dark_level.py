@@ -64,6 +64,17 @@ def test_a_detector_that_counts_below_zero_is_set_right():
     assert "-0.2% of the maximum" in dark.warnings[0]
 
 
+def test_what_strays_in_front_of_the_peak_only_is_not_taken_off_behind_it():
+    counts = 1e6 * low_loss() + np.where(ENERGY < -5, 500.0, 200.0)
+    counts[-30:] = 0.0  # padding says nothing
+    taken = counts - without_dark_level(Spectrum(ENERGY, counts)).counts[0]
+    np.testing.assert_allclose(taken, 200 + 1e6 * low_loss()[-100], rtol=0.3)
+    clean = 1e6 * low_loss() + np.where(ENERGY < -5, 500.0, 0.0)
+    clean[600:] = np.random.default_rng(4).normal(0, 10, 600)
+    spectrum = Spectrum(ENERGY, clean)
+    assert without_dark_level(spectrum) is spectrum
+
+
 def test_x_rays_and_a_dead_channel_do_not_change_the_level():
     rng = np.random.default_rng(2)
     counts = rng.poisson(1e6 * low_loss() + 500).astype(float)

@@ -2,7 +2,8 @@
 
 No electron gains energy, so what stands there, far enough from the peak, is no signal: the dark
 level, which lies under all other channels as well. Near the peak are its tails, which fall with
-the distance, as the dark level does not.
+the distance, as the dark level does not. Electrons that stray in the spectrometer can add what does
+not fall either, but is missing at the other end of the spectrum.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import lsq_linear
 
+from coreloss.spectra.repair import between_padding
 from coreloss.spectra.spectrum import Spectrum
 from coreloss.spectra.window import ZERO_LOSS_EV
 
@@ -27,6 +29,8 @@ SURE, LIKELY = 16.0, 9.0
 """Improvements of chi^2 that make a level sure beside a tail (4 standard deviations), and a tail
 likely beside a level, or a level where nothing else is needed."""
 OUTLIER = 5.0
+LOWER = 6.0
+"""Errors by which the lowest counts are lower than the level, and not by chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +46,9 @@ class _Level:
 def without_dark_level(spectrum: Spectrum) -> Spectrum:
     """The same spectra without the dark level, with a warning; as they are where none is found.
 
-    The level is that of the sum. Single spectra deviate from it by the share of their differences
-    that is not noise. Spectra without a zero-loss peak, or with too little in front of it, stay.
+    The level is that of the sum, at most its counts where they are lowest. Single spectra deviate
+    from it by the share of their differences that is not noise. Spectra without a zero-loss peak,
+    or with too little in front of it, stay.
 
     >>> energy = np.arange(-40.0, 200.0)
     >>> dark = without_dark_level(Spectrum(energy, 1e6 * np.exp(-(energy**2)) + 300))
@@ -58,6 +63,11 @@ def without_dark_level(spectrum: Spectrum) -> Spectrum:
     found = _level(spectrum.energy_ev[peak] - spectrum.energy_ev[before], total[before])
     if found is None:
         return spectrum
+    lowest = _lowest(total[peak:], before.stop)
+    if found.counts > max(lowest, 0.0) + LOWER * found.error:
+        if lowest < LOWER * found.error:
+            return spectrum
+        found = replace(found, counts=lowest)
     levels = _of_each(spectrum.counts[:, before], spectrum.counts[:, peak], found)
     top = total[peak] - found.counts
     note = (
@@ -116,6 +126,13 @@ def _level(distance_ev: np.ndarray, counts: np.ndarray) -> _Level | None:
     return _Level(noise * heights[0], float(error), noise * (tails @ heights[1:]), used)
 
 
+def _lowest(counts: np.ndarray, n: int) -> float:
+    """The lowest mean of ``n`` counts in a row, but for padding at the end."""
+    measured = counts[: between_padding(np.diff(counts) == 0).stop]
+    length = min(n, len(measured))
+    return float(np.convolve(measured, np.full(length, 1 / length), "valid").min())
+
+
 def _fitted(columns: np.ndarray, values: np.ndarray, lowest: list[float]):
     """chi^2 and the heights of columns (n, k), not below ``lowest``, that fit values (n,) best."""
     found = lsq_linear(columns, values, (lowest, np.inf), method="bvls")
@@ -138,7 +155,7 @@ def _of_each(before: np.ndarray, height: np.ndarray, common: _Level) -> np.ndarr
     level = np.full(len(before), common.counts / len(before))
     share = height / max(height.sum(), 1e-300)
     rest = (before - share[:, None] * common.tail)[:, common.used] - level[:, None]
-    own = rest.mean(1)
+    own = rest.mean(1) - rest.mean()
     noise = rest.var(1).mean() / common.used.sum()
     real = max(1 - noise / own.var(), 0.0) if own.var() > 0 else 0.0
     return level + real * own
