@@ -101,3 +101,10 @@ def test_equal_levels_of_an_image_stay_equal_and_different_ones_do_not():
 def test_without_channels_in_front_of_a_zero_loss_peak_nothing_is_done(energy, centre_ev):
     spectrum = Spectrum(energy, 1e5 * low_loss(energy - centre_ev) + 1e3)
     assert without_dark_level(spectrum) is spectrum
+
+
+def test_missing_values_are_told():
+    counts = low_loss()
+    counts[5] = np.nan
+    with pytest.raises(ValueError, match=r"use Spectrum.mended\(\)"):
+        without_dark_level(Spectrum(ENERGY, counts))

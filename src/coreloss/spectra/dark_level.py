@@ -48,7 +48,8 @@ def without_dark_level(spectrum: Spectrum) -> Spectrum:
 
     The level is that of the sum, at most its counts where they are lowest. Single spectra deviate
     from it by the share of their differences that is not noise. Spectra without a zero-loss peak,
-    or with too little in front of it, stay.
+    or with too little in front of it, stay. ValueError when values are missing, see
+    `Spectrum.mended`.
 
     >>> energy = np.arange(-40.0, 200.0)
     >>> dark = without_dark_level(Spectrum(energy, 1e6 * np.exp(-(energy**2)) + 300))
@@ -58,7 +59,7 @@ def without_dark_level(spectrum: Spectrum) -> Spectrum:
     before = channels_before(spectrum)
     if before.stop == 0:
         return spectrum
-    total = np.nansum(spectrum.counts, 0)
+    total = spectrum.counts.sum(0)
     peak = int(np.argmax(total))
     found = _level(spectrum.energy_ev[peak] - spectrum.energy_ev[before], total[before])
     if found is None:
@@ -85,7 +86,9 @@ def channels_before(spectrum: Spectrum) -> slice:
     Empty where there is no zero-loss peak, or too few channels are in front of it to tell the level
     from a tail of the peak.
     """
-    energy, total = spectrum.energy_ev, np.nansum(spectrum.counts, 0)
+    energy, total = spectrum.energy_ev, spectrum.counts.sum(0)
+    if not np.isfinite(total).all():
+        raise ValueError("counts hold NaN or infinity; crop them away or use Spectrum.mended()")
     peak = int(np.argmax(total))
     none = slice(0, 0)
     if abs(energy[peak]) > ZERO_LOSS_EV or peak < FEWEST:
