@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import h5py
 import matplotlib
 import numpy as np
 import pytest
@@ -245,6 +246,14 @@ def test_bad_options_are_one_line(run, good, fake_model, options):
     code, out, err = run("identify", good, *options)
     assert (code, out) == (2, "")
     assert one_line(err), err
+
+
+def test_folders_hold_no_spectra_in_files_of_other_programs(run, good, tmp_path, fake_model):
+    with h5py.File(tmp_path / "maps.h5", "w") as file:
+        file["maps"] = COUNTS
+    code, out, err = run("identify", tmp_path, "--json", "-")
+    assert (code, err) == (0, "")
+    assert len(json.loads(out)) == 1
 
 
 def test_unknown_model_is_one_line(run, good):

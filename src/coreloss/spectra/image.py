@@ -97,7 +97,7 @@ class SpectrumImage:
 
 
 def open_image(data: Any, *, signal: int | str | None = None) -> SpectrumImage:
-    """A spectrum image from a path, a `Spectrum`, or a HyperSpy signal, which may be lazy.
+    """A spectrum image from a path, a `Spectrum`, or HyperSpy signals; a single one may be lazy.
 
     Of hspy, dm3, dm4 and emd files only what is asked for is read; other formats are read whole.
     ``signal`` chooses among several in one file. ValueError as of `read_spectrum`.
@@ -115,7 +115,7 @@ def open_image(data: Any, *, signal: int | str | None = None) -> SpectrumImage:
         return _of_spectrum(read_spectrum(data, signal=signal), (str(data), signal))
     if hasattr(data, "axes_manager") and hasattr(data.data, "dask"):
         return _of_signal(signal_dictionary(data, lazy=True), None, "hyperspy", [])
-    return _of_spectrum(as_spectrum(data), None)
+    return _of_spectrum(as_spectrum(data, signal=signal), None)
 
 
 @lru_cache(maxsize=4)
