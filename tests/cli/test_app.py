@@ -278,9 +278,9 @@ def test_what_libraries_print_stays_out_of_the_json(run, good, fake_model, monke
 
     read = read_spectrum
 
-    def chatty(path):
+    def chatty(path, **options):
         print("reading ...")
-        return read(path)
+        return read(path, **options)
 
     monkeypatch.setattr(reading, "read_spectrum", chatty)
     code, out, err = run("identify", good, "--json", "-")

@@ -104,3 +104,11 @@ def test_intensities_that_cannot_be_are_not_applied():
     counts, notes = counts_of(stored, offset=500, scale=1)
     assert counts is stored
     assert "not applied, counts would be negative" in notes[0]
+
+
+def test_noise_about_zero_is_no_wrong_level():
+    noise = np.random.default_rng(1).normal(LEVEL, 3, (50, 200)).round().astype(np.uint16)
+    noise[:, 100] = 5000
+    counts, notes = counts_of(noise, offset=LEVEL, scale=1)
+    np.testing.assert_array_equal(counts, noise.astype(float) - LEVEL)
+    assert "applied to the counts" in notes[0]
