@@ -10,11 +10,8 @@ import numpy as np
 
 from coreloss.spectra.axes import are_channels, ev_per_unit
 
-OTHER_QUANTITY = re.compile(
-    r"wavelength|wavenumber|frequency|distance|position|2theta"
-    r"|(?<![a-z])(?:nm|µm|um|cm|å|ångström|angstrom)(?![a-z])",
-    re.I,
-)
+OTHER_UNIT = re.compile(r"(?<![a-z])(?:1/)?(?:nm|µm|um|cm|å|ångström|angstrom)(?![a-z])", re.I)
+OTHER_QUANTITY = re.compile(r"wavelength|wavenumber|frequency|distance|position|2theta", re.I)
 ENERGY = re.compile(r"\W*(?:é?energ|énerg|eloss|e[-_ ]loss|loss\b|delta ?e\b|Δe\b|e\s*$)", re.I)
 COUNTS = re.compile(r"count|intens|signal|spectr|electrons|(?:/|per) ?[km]?ev", re.I)
 CHANNEL = re.compile(r"\W*(?:channel|chan|ch|pixel|index|idx|no|nr|#)\W*$", re.I)
@@ -91,7 +88,7 @@ def unit_in(cell: str) -> str:
     """Unit of a column by its name; '' when it names none, the quantity when it is another."""
     if ev_per_unit(cell) is not None:
         return cell
-    other = OTHER_QUANTITY.search(cell)
+    other = OTHER_UNIT.search(cell) or OTHER_QUANTITY.search(cell)
     return other.group(0) if other else ""
 
 

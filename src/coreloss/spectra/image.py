@@ -128,7 +128,7 @@ class SpectrumImage:
 def open_image(
     data: Any, *, signal: int | str | None = None, zero_loss: bool = False
 ) -> SpectrumImage:
-    """A spectrum image from a path, a `Spectrum`, or a HyperSpy signal, which may be lazy.
+    """A spectrum image from a path, a `Spectrum`, or HyperSpy signals; a single one may be lazy.
 
     Of hspy, dm3, dm4 and emd files only what is asked for is read; other formats are read whole.
     ``signal`` chooses among several in one file; without it ``zero_loss`` takes the one with the
@@ -149,7 +149,7 @@ def open_image(
         return _of_spectrum(spectrum, (str(data), signal, zero_loss))
     if hasattr(data, "axes_manager") and hasattr(data.data, "dask"):
         return _of_signal(signal_dictionary(data, lazy=True), None, "hyperspy", [])
-    return _of_spectrum(as_spectrum(data, zero_loss=zero_loss), None)
+    return _of_spectrum(as_spectrum(data, signal=signal, zero_loss=zero_loss), None)
 
 
 @lru_cache(maxsize=4)

@@ -1,7 +1,7 @@
 """Spectra in the MSA/EMSA format (ISO 22029), as the standard and as programs write it.
 
 The reader of RosettaSciIO takes no units in words, no decimal commas, no second colon in a line and
-no missing keyword, and it drops the energies of XY files; where it reads a file, this one gives the
+no missing keyword, and drops the energies of XY files; where it reads a file, this one gives the
 same.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from coreloss.spectra.axes import ev_per_unit
 
-START = re.compile(r"^\s*#\s*FORMAT\b", re.I | re.M)
+MARKS = re.compile(r"^\s*#\s*FORMAT\b", re.I | re.M), re.compile(r"^\s*#\s*SPECTRUM\b", re.I | re.M)
 KEYWORD = re.compile(r"#\s*(\w+)\s*(?:-\s*([^:]*?))?\s*(?::(.*))?$")
 NUMBER = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:\s?[eEdD]\s?[-+]?\d+)?")
 SEVERAL_LINES = ("TITLE", "COMMENT")
@@ -30,8 +30,8 @@ SAME_AXIS = 0.1
 
 
 def is_msa(text: str) -> bool:
-    """Whether a text begins as an MSA file."""
-    return START.search(text[:65536]) is not None
+    """Whether a text has the keywords that begin the header and the data of an MSA file."""
+    return all(mark.search(text[:65536]) for mark in MARKS)
 
 
 def read_msa(text: str) -> list[dict[str, Any]]:
@@ -89,12 +89,12 @@ def _values(
     """All numbers in their order, and whether they are pairs of energy and count."""
     rows = _rows(lines, decimal_comma=False)
     kind = header.get("DATATYPE", ("", ""))[0].strip().upper()
-    widths = {2, 1} if kind == "XY" else {1}
+    widths = {"Y": (1,), "XY": (2,)}.get(kind, (1, 2))
     commas = any(re.search(r"\d,\d", header.get(key, ("",))[0]) for key in ("XPERCHAN", "OFFSET"))
-    fits = expected is None or sum(map(len, rows)) in {width * expected for width in widths}
+    fits = expected is None or sum(map(len, rows)) in [width * expected for width in widths]
     if any(re.search(r"\d,\d", line) for line in lines) and (commas or not fits):
         decimal = _rows(lines, decimal_comma=True)
-        if commas or sum(map(len, decimal)) == max(widths) * (expected or 0):
+        if commas or sum(map(len, decimal)) in [width * (expected or 0) for width in widths]:
             rows = decimal
     values = np.array([value for row in rows for value in row])
     if not len(values):

@@ -51,11 +51,16 @@ def choose(
     """
     titles = [title_of(signal) for signal in signals]
     if wanted is not None:
+        if (n := sum(title == wanted for title in titles)) > 1:
+            raise ValueError(
+                f"{n} signals are called {wanted!r}; give the number of one: {_listed(signals)}"
+            )
         number = titles.index(wanted) if wanted in titles else wanted
         if not isinstance(number, int) or not 0 <= number < len(signals):
             raise ValueError(f"signal {wanted!r} is not in the file; allowed: {_listed(signals)}")
         return number, []
-    readable, errors = {}, {}
+    readable: dict[int, np.ndarray] = {}
+    errors: dict[str, None] = {}  # each reason once, in their order
     for number, signal in enumerate(signals):
         try:
             energy = np.sort(_energies(signal, [])[1])

@@ -177,7 +177,7 @@ def _rectangle(rows: list[tuple[int, list[float]]], notes: list[str]) -> np.ndar
     elif len(rows[0][1]) < max(filled):
         width = len(rows[0][1])
     else:
-        width = max(max(filled), 2)
+        width = max(*filled, min(2, len(rows[0][1])))
     if len(rows) > 1 and len(rows[-1][1]) < width:
         notes.append(f"line {rows[-1][0]}, the last, is incomplete: left out")
         rows, filled = rows[:-1], filled[:-1]

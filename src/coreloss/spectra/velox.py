@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 TOO_LOW = 0.05
-"""Largest share of the channels of a sum that may become negative: noise about zero."""
+"""What may lie below zero in the sum of all spectra, of what lies above: noise about zero."""
 
 
 def with_intensities(signals: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
@@ -46,8 +46,8 @@ def counts_of(
         return stored, ()
     found = (stored - np.float32(max(offset, 0))) * np.float32(scale) + np.float32(min(offset, 0))
     said = f"the file states an intensity offset of {offset:g} and a scale of {scale:g}"
-    negative = found.reshape(-1, found.shape[-1]).sum(axis=0, dtype=np.float64) < 0
-    if negative.mean() > TOO_LOW:
+    total = found.reshape(-1, found.shape[-1]).sum(axis=0, dtype=np.float64)
+    if -total.clip(max=0).sum() > TOO_LOW * total.clip(min=0).sum():
         return stored, (f"{said}: not applied, counts would be negative",)
     return found, (f"{said}: applied to the counts",)
 
