@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import h5py
 import matplotlib
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_json_of_one_file_is_an_object_as_documented(run, good, fake_model):
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert list(found) == [
-        *("file", "model", "threshold", "absent_threshold", "group_threshold"),
+        *("file", "model", "threshold", "absent_threshold", "group_threshold", "too_short"),
         *("range_ev", "window_ev"),
         *("offset_ev", "offset_error_ev", "spectra"),
     ]
@@ -247,6 +248,14 @@ def test_bad_options_are_one_line(run, good, fake_model, options):
     assert one_line(err), err
 
 
+def test_folders_hold_no_spectra_in_files_of_other_programs(run, good, tmp_path, fake_model):
+    with h5py.File(tmp_path / "maps.h5", "w") as file:
+        file["maps"] = COUNTS
+    code, out, err = run("identify", tmp_path, "--json", "-")
+    assert (code, err) == (0, "")
+    assert len(json.loads(out)) == 1
+
+
 def test_unknown_model_is_one_line(run, good):
     code, _, err = run("identify", good, "--model", "nonsense")
     assert code == 2
@@ -269,9 +278,9 @@ def test_what_libraries_print_stays_out_of_the_json(run, good, fake_model, monke
 
     read = read_spectrum
 
-    def chatty(path):
+    def chatty(path, **options):
         print("reading ...")
-        return read(path)
+        return read(path, **options)
 
     monkeypatch.setattr(reading, "read_spectrum", chatty)
     code, out, err = run("identify", good, "--json", "-")

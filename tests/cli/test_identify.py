@@ -110,7 +110,7 @@ def test_options_reach_identify(run, good, asked, monkeypatch):
     assert "evidence" not in asked[0]
     assert asked[1]["evidence"] is False
     assert [call["axis_error_ev"] for call in asked] == [1.5, 6.0, 0.5]
-    assert wanted == [{}, {"signal": 1}, {"signal": "EELS map"}]
+    assert [call["signal"] for call in wanted] == [None, 1, "EELS map"]
 
 
 @pytest.mark.parametrize(

@@ -333,5 +333,5 @@ def test_the_command_hands_its_options_over(database, tmp_path, monkeypatch, cap
         cli.main(arguments)
     assert ended.value.code == 0
     assert "1 files, 1 of them fetched now" in capfd.readouterr().out
-    expected = {"elements": ["Ti"], "spectrum_type": "coreloss", "limit": 1, "out_dir": tmp_path}
+    expected = {"elements": ("Ti",), "spectrum_type": "coreloss", "limit": 1, "out_dir": tmp_path}
     assert given == expected

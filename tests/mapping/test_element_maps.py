@@ -350,8 +350,11 @@ def test_one_spectrum_is_quantified_too(sample):
 
 def test_numbers_of_spectra_must_fit(sample):
     few = Spectrum(sample.low_loss.energy_ev, sample.low_loss.counts[:7])
-    with pytest.raises(ValueError, match="7 spectra of low loss for 804"):
+    with pytest.raises(ValueError, match=r"has \(7,\) spectra, the core loss \(4, 201\)"):
         quantify_image(sample.core_loss, low_loss=few, elements=("O",))
+    turned = replace(sample.low_loss, map_shape=(201, 4))
+    with pytest.raises(ValueError, match=r"has \(201, 4\) spectra"):
+        quantify_image(sample.core_loss, low_loss=turned, elements=("O",))
 
 
 def test_commands_map_and_quantify(sample, tmp_path, run):

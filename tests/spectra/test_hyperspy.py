@@ -89,6 +89,16 @@ def test_unfit_archives_say_what_they_hold(tmp_path, arrays, message):
         read_spectrum(tmp_path / "a.npz")
 
 
+def test_channel_numbers_in_an_archive_are_no_energies(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.arange(600), counts=COUNTS)
+    with pytest.raises(
+        ValueError, match=r"channel numbers, .*; name the array of the energies ene"
+    ):
+        read_spectrum(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", energy_ev=np.arange(600), counts=COUNTS)
+    assert read_spectrum(tmp_path / "b.npz").warnings == ()
+
+
 def test_damaged_archives_are_one_line(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 not an archive")
     with pytest.raises(ValueError, match="cannot be read as npz"):

@@ -424,7 +424,7 @@ def bad_files(folder):
     junk = np.random.default_rng(7).integers(0, 256, 20000, dtype=np.uint8).tobytes()
     for suffix in ("dm3", "dm4", "msa", "emsa", "hspy", "emd", "nxs", "ser", "csv", "txt", "tif"):
         (folder / f"junk.{suffix}").write_bytes(junk)
-        yield folder / f"junk.{suffix}", "damaged|unknown format"
+        yield folder / f"junk.{suffix}", "damaged|is a .tif file"
         (folder / f"empty.{suffix}").write_bytes(b"")
         yield folder / f"empty.{suffix}", "is empty"
         yield folder / f"missing.{suffix}", "no such file"
@@ -446,7 +446,7 @@ def bad_files(folder):
         "short.csv": (ENERGY[:10], COUNTS[:10], "", "too short: 10 points"),
         "narrow.csv": (ENERGY[:30], COUNTS[:30], "", "span 14.5 eV"),
         "far.csv": (ENERGY + 5000, COUNTS, "", "within 0..3071 eV"),
-        "repeated.csv": (np.repeat(ENERGY, 2), np.repeat(COUNTS, 2), "", "do not ascend"),
+        "unsorted.csv": (np.roll(ENERGY, 20), COUNTS, "", "do not ascend"),
         "gap.csv": (np.r_[ENERGY, ENERGY + 900], np.r_[COUNTS, COUNTS], "", "gap of 800.5 eV"),
     }
     for name, (energy, counts, header, message) in grids.items():
@@ -491,7 +491,10 @@ def test_core_loss_is_chosen_among_several_signals(tmp_path, monkeypatch):
     path.write_bytes(b"not looked at")
     spectrum = read_spectrum(path)
     assert (spectrum.title, spectrum.energy_ev[0]) == ("core", 400.0)
-    assert "0 'low', 1 'core'; read 1" in spectrum.warnings[0]
+    assert spectrum.warnings == (
+        "the file holds the spectra 0 'low' (EELS, -20..79.5 eV), 1 'core' (EELS, 400..499.5 eV);"
+        " read 1, the highest in energy",
+    )
     assert read_spectrum(path, signal="low").energy_ev[0] == -20
     assert read_spectrum(path, signal=0).title == "low"
     with pytest.raises(ValueError, match="is in nm"):

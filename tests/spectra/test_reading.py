@@ -174,3 +174,14 @@ def test_falling_msa_in_kev(tmp_path):
     found = read_spectrum(tmp_path / "a.msa")
     np.testing.assert_allclose(found.energy_ev, ENERGY, atol=1e-6)
     np.testing.assert_array_equal(found.counts, [COUNTS])
+
+
+@pytest.mark.parametrize("suffix", ["hspy", "nxs", "emd", "ser"])
+def test_reading_prints_and_warns_nothing(suffix, tmp_path, capfd, recwarn):
+    path = tmp_path / f"a_1.{suffix}"
+    write_ser(path, COUNTS) if suffix == "ser" else write(path, signal(COUNTS))
+    capfd.readouterr()
+    recwarn.clear()
+    read_spectrum(path)
+    assert capfd.readouterr() == ("", "")
+    assert not recwarn

@@ -31,6 +31,7 @@ from coreloss.cli.options import (
     Uncalibrated,
     WindowOption,
     axis_error_of,
+    numbers_of,
 )
 from coreloss.cli.output import JsonTarget, complain, quiet_stdout, show, write_json
 
@@ -132,7 +133,6 @@ def identify(
 
     work.check_targets(json_target, csv_target, report, plot)
     work.check_figures(plot, scale)
-    wanted = {} if signal is None else {"signal": work.signal_of(signal)}
     options: dict[str, Any] = {"window_ev": window, "shift_ev": shift_ev, "each": each}
     options |= {"evidence": False} if no_evidence else {}
     options |= {"axis_error_ev": axis_error_of(axis_error, uncalibrated)}
@@ -141,7 +141,7 @@ def identify(
         network = load_model(model)
         for file in work.with_progress(paths):
             try:
-                spectrum = read_spectrum(file, **wanted)
+                spectrum = read_spectrum(file, signal=work.signal_of(signal))
                 results.append(identify_spectrum(spectrum, model=network, **options))
             except (ValueError, OSError) as error:
                 complain(error, file=file)
@@ -233,7 +233,7 @@ def train(
         float | None, typer.Option(help="Highest learning rate; 3e-3 or 1e-3 by recipe.")
     ] = None,
     search: Annotated[
-        list[float] | None, typer.Option(help="Try this rate in a short run first; repeatable.")
+        list[str] | None, typer.Option(help="Try rates in short runs first, such as 1e-3,3e-3.")
     ] = None,
     search_spectra: Annotated[int, typer.Option(help="Length of these short runs.")] = 16_384,
     patience: Annotated[
@@ -258,6 +258,7 @@ def train(
         "ours": TrainConfig,
         "paper": TrainConfig.paper,
     }
+    rates = numbers_of(search, option="--search")
     if recipe not in recipes:
         raise ValueError(f"recipe is {recipe!r}; allowed: {', '.join(recipes)}")
     given = {
@@ -276,9 +277,9 @@ def train(
         device=device,
         **{name: value for name, value in given.items() if value is not None},
     )
-    if search:
-        best = search_learning_rate(config, search, spectra=search_spectra, out_dir=out / "search")
-        typer.echo(f"learning rate {best:g} of {', '.join(f'{rate:g}' for rate in search)}")
+    if rates:
+        best = search_learning_rate(config, rates, spectra=search_spectra, out_dir=out / "search")
+        typer.echo(f"learning rate {best:g} of {', '.join(f'{rate:g}' for rate in rates)}")
         config = replace(config, learning_rate=best)
     pause_after_s = None if pause_after is None else 60 * pause_after
     typer.echo(train_network(config, out_dir=out, resume=not fresh, pause_after_s=pause_after_s))

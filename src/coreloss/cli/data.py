@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from coreloss.cli.options import items_of
+
 data_app = typer.Typer(help="Measured files and their manifest.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the files.")]
@@ -18,7 +20,7 @@ def fetch_eelsdb(
         "eelsdb"
     ),
     element: Annotated[
-        list[str] | None, typer.Option(help="Spectra that name this element; repeatable.")
+        list[str] | None, typer.Option(help="Spectra that name one of these, such as O,Ti.")
     ] = None,
     spectrum_type: Annotated[
         str, typer.Option("--type", help="coreloss, or all to count what is of no use.")
@@ -31,9 +33,9 @@ def fetch_eelsdb(
     """
     from coreloss.datasets.eelsdb import fetch_eelsdb as fetch
 
-    typer.echo(
-        fetch(out_dir, elements=element or (), spectrum_type=spectrum_type, limit=limit).summary()
-    )
+    elements = items_of(element)
+    fetched = fetch(out_dir, elements=elements, spectrum_type=spectrum_type, limit=limit)
+    typer.echo(fetched.summary())
 
 
 @data_app.command("check")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from coreloss.cli.options import MaterialsSource, Seed
+from coreloss.cli.options import MaterialsSource, Seed, items_of
 
 
 def dataset_command(
@@ -25,7 +25,7 @@ def dataset_command(
         float | None, typer.Option(help="Size of the set; 1 (default) is that of the paper.")
     ] = None,
     elements: Annotated[
-        str | None, typer.Option(help="Files of the set, such as 'O Ti'; all 80 if none.")
+        list[str] | None, typer.Option(help="Files of the set, such as O,Ti; all 80 if none.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the set would take.")
@@ -45,11 +45,11 @@ def dataset_command(
     if n is None:
         if split is not None:
             raise ValueError("--split is for one file, the set has all splits; give --n too")
-        chosen = None if elements is None else tuple(elements.split())
+        chosen = items_of(elements) if elements else None
         given = {"scale": scale, "elements": chosen, "settings": settings}
         _write_set(out, dry_run=dry_run, seed=seed, materials=materials, **_without_none(given))
         return
-    of_set = {"--scale": scale, "--elements": elements, "--dry-run": dry_run or None}
+    of_set = {"--scale": scale, "--elements": elements or None, "--dry-run": dry_run or None}
     if wrong := ", ".join(_without_none(of_set)):
         raise ValueError(f"{wrong}: for the published set, not with --n; leave out one of them")
     given = {"split": split, "settings": settings}

@@ -23,7 +23,7 @@ def expand(paths: Iterable[Path]) -> Iterator[Path]:
 
     A folder without any is passed on as it is: reading it says what is wrong.
     """
-    from coreloss.spectra.reading import READERS, TEXT
+    from coreloss.spectra.formats import READERS, SHARED_BY_MANY, TEXT, is_hyperspy
 
     suffixes = {*READERS, *filter(None, TEXT), ".npz"}
     for path in paths:
@@ -31,7 +31,10 @@ def expand(paths: Iterable[Path]) -> Iterator[Path]:
         inside = [
             file
             for file in inside
-            if file.suffix.lower() in suffixes and file.is_file() and file.name[0] != "."
+            if file.suffix.lower() in suffixes
+            and file.is_file()
+            and file.name[0] != "."
+            and (file.suffix.lower() not in SHARED_BY_MANY or is_hyperspy(file))
         ]
         yield from inside or [path]
 

@@ -17,6 +17,7 @@ from coreloss.cli.options import (
     Uncalibrated,
     WindowOption,
     axis_error_of,
+    items_of,
 )
 from coreloss.cli.output import JsonTarget, quiet_stdout, show, write_json
 
@@ -29,7 +30,7 @@ def map_command(
         Path | None, typer.Option("--out", "-o", metavar="MAPS.h5", help="Write the maps.")
     ] = None,
     elements: Annotated[
-        str | None, typer.Option(help="To draw, such as 'O Ti'; what is detected if none.")
+        list[str] | None, typer.Option(help="To draw, such as O,Ti; what is detected if none.")
     ] = None,
     window: WindowOption = None,
     shift_ev: Shift = 0.0,
@@ -65,7 +66,7 @@ def map_command(
             out=out,
             progress=True,
         )
-        chosen = maps.present() if elements is None else tuple(elements.split())
+        chosen = items_of(elements) if elements else maps.present()
         if plot is not None:
             _save(plot, "draw_element_maps", maps, chosen)
     _tell(maps, detection_table(maps, file.name), json_target)
@@ -77,11 +78,15 @@ def quantify_command(
         Path | None, typer.Option("--out", "-o", metavar="AMOUNTS.h5", help="Write the amounts.")
     ] = None,
     low_loss: Annotated[
-        Path | None, typer.Option(help="Its low loss, one or one for each spectrum.")
+        Path | None,
+        typer.Option(
+            help="Its low loss, one or one for each spectrum; the same file if it is in it."
+        ),
     ] = None,
     elements: Annotated[
-        str, typer.Option(help="Such as 'O Ti'; 'auto' asks the network.")
-    ] = "auto",
+        list[str] | None,
+        typer.Option(help="Such as O,Ti; 'auto' asks the network.", show_default="auto"),
+    ] = None,
     exposure_ratio: Annotated[
         float, typer.Option(help="Exposure of the core loss over that of the low loss.")
     ] = 1.0,
@@ -108,12 +113,12 @@ def quantify_command(
 
     check_targets(json_target, None, None, plot)
     check_figures(plot, "log")
-    names = "auto" if elements == "auto" else tuple(elements.split())
+    names = items_of(elements) if elements else ("auto",)
     with quiet_stdout():
         amounts = quantify_image(
             open_image(file, signal=signal_of(signal)),
             low_loss=low_loss,
-            elements=names,
+            elements="auto" if names == ("auto",) else names,
             window_ev=window,
             shift_ev=shift_ev,
             exposure_ratio=exposure_ratio,

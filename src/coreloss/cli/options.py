@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +15,29 @@ def complete_models(incomplete: str) -> list[str]:
     from coreloss.identification.trained_model import shipped_models
 
     return [name for name in shipped_models() if name.startswith(incomplete)]
+
+
+def items_of(values: Iterable[str] | None) -> tuple[str, ...]:
+    """Items of an option that was given several times, or with commas or blanks between them.
+
+    >>> items_of(["O,Ti", "Mn Fe"]), items_of(None)
+    (('O', 'Ti', 'Mn', 'Fe'), ())
+    """
+    return tuple(item for value in values or () for item in re.split(r"[\s,;]+", value) if item)
+
+
+def numbers_of(values: Iterable[str] | None, *, option: str) -> tuple[float, ...]:
+    """The same for numbers; ValueError, with the name of the option, for anything else.
+
+    >>> numbers_of(["1e-3,3e-3"], option="--search")
+    (0.001, 0.003)
+    """
+    try:
+        return tuple(map(float, items_of(values)))
+    except ValueError:
+        raise ValueError(
+            f"{option} is {' '.join(values or ())!r}; allowed: numbers with commas between them"
+        ) from None
 
 
 def axis_error_of(axis_error_ev: float | None, uncalibrated: bool) -> float:

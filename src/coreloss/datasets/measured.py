@@ -22,7 +22,7 @@ from coreloss.runtime.provenance import CHECKOUT, digest_of
 from coreloss.spectra.network_input import NetworkInput, observable, preprocess
 from coreloss.spectra.reading import read_spectrum
 from coreloss.spectra.spectrum import Spectrum
-from coreloss.spectra.window import usable_part
+from coreloss.spectra.usable import usable_part
 
 DATA_DIR_VARIABLE = "CORELOSS_DATA_DIR"
 MEASURED_SETS = {"A test": ("A", "test"), "A": ("A", "all"), "AB": ("AB", "all")}

@@ -34,7 +34,8 @@ from coreloss.scoring.groups import groups_of
 from coreloss.spectra.hyperspy import as_spectrum
 from coreloss.spectra.network_input import MEAN_FLOOR, NetworkInput, preprocess
 from coreloss.spectra.spectrum import Spectrum
-from coreloss.spectra.window import usable_part, without_faults
+from coreloss.spectra.usable import usable_part
+from coreloss.spectra.window import without_faults
 
 MOST_WITH_EVIDENCE = 32
 """Spectra of one call whose edges are fitted unless told otherwise, a twentieth second each."""

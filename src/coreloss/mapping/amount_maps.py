@@ -22,7 +22,7 @@ from coreloss.quantification.low_loss import LowLoss, measured_low_loss
 from coreloss.quantification.plan import Plan, make_plan, sample_rows
 from coreloss.quantification.quantify import apply_plan
 from coreloss.runtime.files import replacing
-from coreloss.spectra.image import SpectrumImage, open_image, reopened
+from coreloss.spectra.image import Source, SpectrumImage, open_image, reopened
 from coreloss.spectra.spectrum import Spectrum
 from coreloss.spectra.window import CORE_LOSS_EV, NAMED_FROM_EV
 
@@ -118,7 +118,7 @@ class AmountsWork:
     """
 
     plan: Plan = field(repr=False)
-    low_loss: LowLoss | tuple[str, int | str | None] | None = field(repr=False)
+    low_loss: LowLoss | Source | None = field(repr=False)
     exposure_ratio: float
     shift_ev: float
     key: str
@@ -128,7 +128,9 @@ class AmountsWork:
         low_loss = self.low_loss
         if isinstance(low_loss, tuple):
             part = reopened(low_loss).read(start, stop)
-            low_loss = measured_low_loss(part, exposure_ratio=self.exposure_ratio)
+            low_loss = measured_low_loss(
+                part, exposure_ratio=self.exposure_ratio, usual=self.plan.low_loss
+            )
         elif low_loss is not None:
             low_loss = low_loss[start:stop]
         found = apply_plan(self.plan, spectrum.shift(self.shift_ev), low_loss=low_loss)
@@ -157,7 +159,8 @@ def quantify_image(
     Parameters
     ----------
     data, low_loss
-        What `image.open_image` takes; the low loss is one for all or one for each pixel.
+        What `image.open_image` takes, a series of images as for `element_maps.map_elements`; the
+        low loss is one for all or one for each pixel, and may be in the same file.
     elements
         Names, or ``auto``: those that the network finds.
     window_ev, shift_ev
@@ -175,7 +178,9 @@ def quantify_image(
         When nothing can be quantified, or the data or options do not fit.
     """
     check_target(out, client)
-    image = open_image(data)
+    image = open_image(data).as_one_map()
+    source = None if low_loss is None else open_image(low_loss, zero_loss=True).as_one_map()
+    scattering, sampled = _scattering(source, image, exposure_ratio)
     total = image.sum().shift(shift_ev)
     from_ev = NAMED_FROM_EV if elements == "auto" else CORE_LOSS_EV
     window, notes = map_window(total, window_ev, from_ev=from_ev)
@@ -190,8 +195,6 @@ def quantify_image(
             f"no element to quantify between {window[0]:g} and {window[1]:g} eV; name them, or"
             " widen the window"
         )
-    source = None if low_loss is None else open_image(low_loss)
-    scattering, sampled = _scattering(source, image, exposure_ratio)
     sample = image.sample(sample_rows(len(image))).shift(shift_ev)
     plan = make_plan(total.crop(*window), sample, elements=usable, low_loss=sampled, **options)
     whole = apply_plan(plan, total)
@@ -212,7 +215,7 @@ def quantify_image(
         "shifts_ev": dict(plan.model.shifts_ev),
         "left_out": tuple(e for e in names if e not in usable),
         "title": image.title,
-        "warnings": (*notes, *plan.warnings),
+        "warnings": (*notes, *plan.low_loss.warnings, *plan.warnings),
     }
     settings = repr((plan.model.first, plan.model.exponents, plan.noise, plan.beam))
     key = hashlib.sha256(plan.model.sharp.numpy().tobytes() + settings.encode()).hexdigest()
@@ -262,14 +265,16 @@ def load_amounts(path: str | Path) -> AmountMaps:
 
 def _scattering(
     source: SpectrumImage | None, image: SpectrumImage, exposure_ratio: float
-) -> tuple[LowLoss | tuple[str, int | str | None] | None, LowLoss | None]:
+) -> tuple[LowLoss | Source | None, LowLoss | None]:
     """Low losses of all pixels, or the file with them, and those of the sample."""
     if source is None:
         return None, None
-    if len(source) not in (1, len(image)):
+    fits = source.map_shape == image.map_shape or source.map_shape == (len(image),)
+    if len(source) > 1 and not fits:
         raise ValueError(
-            f"{len(source)} spectra of low loss for {len(image)} of core loss; allowed: one for"
-            " all, or as many"
+            f"the low loss has {source.map_shape} spectra, the core loss {image.map_shape};"
+            " allowed: one low loss for all, or one for each in the same order; transpose or crop"
+            " one of them"
         )
     if len(source) == 1 or not source.lazy:
         whole = measured_low_loss(source.read(0, len(source)), exposure_ratio=exposure_ratio)

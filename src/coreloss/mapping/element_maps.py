@@ -22,6 +22,7 @@ from coreloss.runtime.files import replacing
 from coreloss.runtime.threads import at_once
 from coreloss.spectra.image import SpectrumImage, open_image
 from coreloss.spectra.network_input import observable, preprocess
+from coreloss.spectra.repair import between_missing
 from coreloss.spectra.spectrum import Spectrum
 from coreloss.spectra.window import NAMED_FROM_EV, usable_window, without_faults
 
@@ -146,7 +147,8 @@ def map_elements(
     Parameters
     ----------
     data
-        What `image.open_image` takes: path, `Spectrum`, HyperSpy signal.
+        What `image.open_image` takes: path, `Spectrum`, HyperSpy signal. A series of images is
+        mapped as one, see `image.SpectrumImage.as_one_map`.
     window_ev
         Energies to use, after the shift; by default the usable part of the sum.
     shift_ev
@@ -168,12 +170,12 @@ def map_elements(
     """
     check_target(out, client)
     check_axis_error(axis_error_ev)
-    image = open_image(data)
+    image = open_image(data).as_one_map()
     if pool != 1:
         image = open_image(pooled(image, pool))
     if out is not None and isinstance(model, Model):
         raise ValueError("a loaded model cannot be sent; give its name or path with out=...")
-    seen = image.read(0, 1) if window_ev is not None else image.sum()
+    seen = image.read(0, 1) if window_ev is not None and image.complete else image.sum()
     window, notes = map_window(seen.shift(shift_ev), window_ev)
     loaded = model_of(model)
     about: dict[str, Any] = {
@@ -203,14 +205,19 @@ def map_window(
     """Energies of an image to use, and notes on what was cut off.
 
     The usable part of ``total``, the sum of the image, above ``from_ev``, unless a window is given,
-    which must lie on its axis.
+    which must lie on its axis, and at whose ends no spectrum may lack values.
     """
     if window_ev is not None:
         low, high = map(float, window_ev)
-        total.crop(low, high)
-        return (low, high), ()
-    usable = usable_window(total, from_ev=from_ev)
-    return (usable.lo_ev, usable.hi_ev), (*total.warnings, *usable.reasons)
+        used = total.crop(low, high)
+        part = between_missing(~np.isfinite(used.counts[0]))
+        ends = used.counts.copy()
+        ends[:, part] = 1.0
+        replace(used, counts=ends).mended()
+        return (low, high), total.warnings
+    whole = total.without_missing_ends()
+    usable = usable_window(whole, from_ev=from_ev)
+    return (usable.lo_ev, usable.hi_ev), (*whole.warnings, *usable.reasons)
 
 
 def probabilities(

@@ -14,7 +14,7 @@ import numpy as np
 
 from coreloss.runtime.progress import told
 from coreloss.runtime.provenance import source_commit
-from coreloss.spectra.image import PIECE, SpectrumImage, reopened
+from coreloss.spectra.image import PIECE, Source, SpectrumImage, reopened
 from coreloss.spectra.spectrum import Spectrum
 
 Work = Callable[[Spectrum, int], Mapping[str, np.ndarray]]
@@ -171,7 +171,7 @@ def _on_cluster(image: SpectrumImage, work: Work, client: Any):
     return results
 
 
-def _there(source: tuple[str, int | str | None], work: Work, start: int, stop: int):
+def _there(source: Source, work: Work, start: int, stop: int):
     return work(reopened(source).read(start, stop), start)
 
 

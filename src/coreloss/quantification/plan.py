@@ -133,7 +133,8 @@ def make_plan(
             f"fine structure is {fine_structure!r}; allowed: {', '.join(FINE_STRUCTURE)}"
         )
     beam, notes = _beam(total) if beam is None else (beam, [])
-    used = total if window_ev is None else total.crop(*window_ev)
+    used = total.without_missing_ends() if window_ev is None else total.crop(*window_ev)
+    notes = [*notes, *used.warnings[len(total.warnings) :]]
     (counts,), window = _on_channels(used.mended())
     build = partial(
         edge_model,
@@ -167,7 +168,9 @@ def make_plan(
 
 def counts_inside(window_ev: tuple[float, float], data: Spectrum) -> np.ndarray:
     """Counts per eV on the channels of 1 eV of a window, (m, n)."""
-    more = 1.0 + data.dispersion_ev * 3  # so that its first and last channel are covered in full
+    step = data.dispersion_ev
+    # what covers the first and last channel in full and no more: beyond, values may be missing
+    more = max(0.5 + 0.5 * step, step) - 0.01 * step
     used = data.crop(window_ev[0] - more, window_ev[1] + more).mended()
     values, _ = resample(used.counts, used.energy_ev)
     return np.ascontiguousarray(values[:, int(window_ev[0]) : int(window_ev[1]) + 1])

@@ -135,5 +135,5 @@ def apply_plan(plan: Plan, data: Spectrum, *, low_loss: LowLoss | None = None) -
         plan=plan,
         map_shape=data.map_shape,
         title=data.title,
-        warnings=(*data.warnings, *plan.warnings),
+        warnings=(*data.warnings, *plan.low_loss.warnings, *plan.warnings),
     )

@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from coreloss.spectra.formats import READERS
 from coreloss.spectra.hyperspy import as_spectrum, signal_dictionary
-from coreloss.spectra.reading import INSTRUMENT, READERS, finish, layout, lazy_signal, read_spectrum
+from coreloss.spectra.reading import finish, lazy_signal, read_spectrum
+from coreloss.spectra.signals import INSTRUMENT, layout
 from coreloss.spectra.spectrum import Spectrum
 
+Source = tuple[str, int | str | None, bool]
+"""A file, the signal in it that was asked for, and whether that with the zero loss was."""
 LAZY_READERS = ("hspy", "digitalmicrograph", "emd")
 PIECE = 2048
 """Spectra that are read together: 16 MB of 1024 channels."""
@@ -25,14 +29,14 @@ class SpectrumImage:
 
     counts (m, n) : array, or dask array whose parts are read when they are needed
     energy_ev (n,), map_shape, title : as of `Spectrum`
-    source : file and signal in it, None for spectra in memory
+    source : the file, None for spectra in memory
     """
 
     counts: Any
     stored_energy_ev: np.ndarray
     details: dict[str, Any]
     notes: tuple[str, ...] = ()
-    source: tuple[str, int | str | None] | None = None
+    source: Source | None = None
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -56,6 +60,11 @@ class SpectrumImage:
         """Whether the counts are in a file."""
         return hasattr(self.counts, "dask")
 
+    @property
+    def complete(self) -> bool:
+        """Whether the counts are whole numbers, which leave no room for missing values."""
+        return self.counts.dtype.kind in "iub"
+
     def read(self, start: int, stop: int) -> Spectrum:
         """Spectra ``start`` to ``stop - 1``, row by row, treated as `read_spectrum` treats them."""
         if not 0 <= start < stop <= len(self):
@@ -64,6 +73,8 @@ class SpectrumImage:
             )
         part = self.counts[start:stop]
         part = part.compute() if self.lazy else np.asarray(part)
+        if not np.isfinite(part).any():  # empty rows of an image, refused as a file of their own
+            part = np.zeros_like(part)
         file = self.source[0] if self.source else None
         details = self.details | {"map_shape": ()}
         read = finish(self.stored_energy_ev, part, list(self.notes), file or "", **details)
@@ -77,12 +88,32 @@ class SpectrumImage:
             yield start, min(start + step, len(self))
 
     def sum(self) -> Spectrum:
-        """The sum of all spectra, read piece by piece; missing where one of them is."""
+        """The sum of all spectra, read piece by piece; missing where one of them is.
+
+        Those without any value count as zero.
+        """
         sums = (self.read(start, stop).sum() for start, stop in self.pieces())
         total = next(sums)
         for part in sums:
             total = replace(total, counts=total.counts + part.counts)
         return total
+
+    def as_one_map(self) -> SpectrumImage:
+        """A series of images as one image, one below the other, with a note; others as they are.
+
+        >>> series = Spectrum(np.arange(400.0, 500.0), np.ones((24, 100)), map_shape=(2, 3, 4))
+        >>> open_image(series).as_one_map().map_shape
+        (6, 4)
+        """
+        if len(self.map_shape) < 3:
+            return self
+        long = tuple(n for n in self.map_shape if n > 1)
+        shape = long if len(long) < 3 else (int(np.prod(long[:-1])), long[-1])
+        notes = self.notes
+        if shape != long:
+            note = f"images of the series {self.map_shape} stand one below the other: {shape}"
+            notes = (*notes, note)
+        return replace(self, details=self.details | {"map_shape": shape}, notes=notes)
 
     def sample(self, rows: np.ndarray) -> Spectrum:
         """Some of the spectra, of ascending numbers, (len(rows), n)."""
@@ -94,11 +125,14 @@ class SpectrumImage:
         return replace(self.read(0, 1), counts=np.concatenate(parts), map_shape=())
 
 
-def open_image(data: Any, *, signal: int | str | None = None) -> SpectrumImage:
-    """A spectrum image from a path, a `Spectrum`, or a HyperSpy signal, which may be lazy.
+def open_image(
+    data: Any, *, signal: int | str | None = None, zero_loss: bool = False
+) -> SpectrumImage:
+    """A spectrum image from a path, a `Spectrum`, or HyperSpy signals; a single one may be lazy.
 
     Of hspy, dm3, dm4 and emd files only what is asked for is read; other formats are read whole.
-    ``signal`` chooses among several in one file. ValueError as of `read_spectrum`.
+    ``signal`` chooses among several in one file; without it ``zero_loss`` takes the one with the
+    zero-loss peak, and not the highest in energy. ValueError as of `read_spectrum`.
 
     >>> image = open_image(Spectrum(np.arange(400.0, 500.0), np.ones((6, 100)), map_shape=(2, 3)))
     >>> len(image), list(image.pieces(4)), image.read(3, 6).counts.shape
@@ -109,28 +143,37 @@ def open_image(data: Any, *, signal: int | str | None = None) -> SpectrumImage:
     if isinstance(data, str | Path):
         reader = READERS.get(Path(data).suffix.lower())
         if reader in LAZY_READERS:
-            return lazy_signal(data, signal, partial(_of_signal, wanted=signal))
-        return _of_spectrum(read_spectrum(data, signal=signal), (str(data), signal))
+            convert = partial(_of_signal, wanted=signal, zero_loss=zero_loss)
+            return lazy_signal(data, signal, convert, zero_loss=zero_loss)
+        spectrum = read_spectrum(data, signal=signal, zero_loss=zero_loss)
+        return _of_spectrum(spectrum, (str(data), signal, zero_loss))
     if hasattr(data, "axes_manager") and hasattr(data.data, "dask"):
         return _of_signal(signal_dictionary(data, lazy=True), None, "hyperspy", [])
-    return _of_spectrum(as_spectrum(data), None)
+    return _of_spectrum(as_spectrum(data, signal=signal, zero_loss=zero_loss), None)
 
 
 @lru_cache(maxsize=4)
-def reopened(source: tuple[str, int | str | None]) -> SpectrumImage:
+def reopened(source: Source) -> SpectrumImage:
     """The image of a ``source``, opened once in a process for all of its pieces."""
-    return open_image(source[0], signal=source[1])
+    path, signal, zero_loss = source
+    return open_image(path, signal=signal, zero_loss=zero_loss)
 
 
-def _of_spectrum(spectrum: Spectrum, source: tuple[str, int | str | None] | None) -> SpectrumImage:
+def _of_spectrum(spectrum: Spectrum, source: Source | None) -> SpectrumImage:
     names = (*INSTRUMENT, "title", "map_shape", "metadata")
     details = {name: getattr(spectrum, name) for name in names}
     return SpectrumImage(spectrum.counts, spectrum.energy_ev, details, spectrum.warnings, source)
 
 
 def _of_signal(
-    signal: dict[str, Any], path: Path | None, reader: str, notes: list[str], *, wanted=None
+    signal: dict[str, Any],
+    path: Path | None,
+    reader: str,
+    notes: list[str],
+    *,
+    wanted: int | str | None = None,
+    zero_loss: bool = False,
 ) -> SpectrumImage:
     energy, counts, details = layout(signal, reader, notes)
-    source = None if path is None else (str(path), wanted)
+    source = None if path is None else (str(path), wanted, zero_loss)
     return SpectrumImage(counts, energy, details, tuple(notes), source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,8 @@ COUNTS_NAMES = ("counts", "spectrum", "spectra", "eels", "data", "intensity", "s
 
 def read_arrays(
     path: Path, *, scalars: tuple[str, ...] = ()
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Energies (n,), counts (..., n) and those of the named ``scalars`` that an .npz file holds.
+) -> tuple[dict[str, Any], np.ndarray, dict[str, np.ndarray]]:
+    """Axis (n,), counts (..., n) and those of the named ``scalars`` that an .npz file holds.
 
     Arrays are known by their names; two others are told apart by their shapes: the axis has one
     dimension and equal steps. ValueError, with the arrays of the file, when that fails.
@@ -43,7 +44,14 @@ def read_arrays(
     kinds = {energy.dtype.kind, counts.dtype.kind}
     if kinds - set("iuf"):
         raise ValueError(f"holds {energy.dtype} and {counts.dtype}; allowed: real numbers")
-    return energy.astype(np.float64), counts, found
+    in_ev = any(array is energy for name, array in arrays.items() if name.lower().endswith("_ev"))
+    axis = {
+        "label": "the axis",
+        "remedy": "name the array of the energies energy_ev",
+        "units": "eV" if in_ev else "",
+        "axis": energy.astype(np.float64),
+    }
+    return axis, counts, found
 
 
 def _named(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:

@@ -34,6 +34,18 @@ def between_padding(steady: np.ndarray) -> slice:
     return slice(start, len(steady) + 1 - (after if after >= PADDING_RUN else 0))
 
 
+def between_missing(missing: np.ndarray) -> slice:
+    """The channels between those at either end that are missing in one spectrum or more.
+
+    ``missing`` (n,) bool; what is missing in between counts as there.
+
+    >>> between_missing(np.array([True, True, False, True, False, True]))
+    slice(2, 5, None)
+    """
+    there = np.flatnonzero(~missing)
+    return slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, len(missing))
+
+
 def check_extent(energy: np.ndarray) -> None:
     """ValueError when an axis (n,) in eV is too short, too narrow or far from any core loss."""
     if len(energy) < MIN_POINTS:
@@ -118,10 +130,14 @@ def straighten(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A uniform axis: rounded energies onto their straight line, other axes by interpolation.
 
-    ``energy`` (n,), ``counts`` (m, n), in which NaN may stand for missing values.
-    ValueError when energies repeat, go up and down, or leave a gap of more than 25 eV.
+    ``energy`` (n,), ``counts`` (m, n), in which NaN may stand for missing values. Counts of an
+    energy that repeats are averaged. ValueError when energies go up and down, or leave a gap of
+    more than 25 eV.
     """
     steps = np.diff(energy)
+    if (steps >= 0).all() and not (steps > 0).all():
+        energy, counts = _averaged(energy, counts, notes)
+        steps = np.diff(energy)
     if not (np.isfinite(energy).all() and (steps > 0).all()):
         at = int(np.argmin(np.where(np.isfinite(steps), steps, -np.inf)))
         raise ValueError(
@@ -145,3 +161,18 @@ def straighten(
     resampled = np.array([np.interp(uniform, energy, row) for row in counts])
     notes.append(f"steps of the axis vary ({steps.min():g}..{steps.max():g} eV): made {step:g} eV")
     return uniform, resampled
+
+
+def _averaged(
+    energy: np.ndarray, counts: np.ndarray, notes: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every energy once, with the mean of the counts that there are for it."""
+    starts = np.flatnonzero(np.diff(energy, prepend=-np.inf) > 0)
+    finite = np.isfinite(counts)
+    total = np.add.reduceat(np.where(finite, counts, 0.0), starts, axis=1)
+    n = np.add.reduceat(finite.astype(np.float64), starts, axis=1)
+    several = np.diff(np.append(starts, len(energy))) > 1
+    was = "1 energy repeats" if several.sum() == 1 else f"{several.sum()} energies repeat"
+    notes.append(f"{was}, such as {energy[starts][several][0]:g} eV: their counts averaged")
+    mean = np.divide(total, n, out=np.full_like(total, np.nan), where=n > 0)
+    return energy[starts], mean

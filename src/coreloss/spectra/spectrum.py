@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from coreloss.spectra.repair import MIN_POINTS, MIN_SPAN_EV, mend_counts
+from coreloss.spectra.repair import MIN_POINTS, MIN_SPAN_EV, between_missing, mend_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +76,30 @@ class Spectrum:
         counts, notes = mend_counts(self.energy_ev, self.counts)
         return replace(self, counts=counts, warnings=(*self.warnings, *notes)) if notes else self
 
+    def without_missing_ends(self) -> Spectrum:
+        """The part between the ends that are missing in one spectrum or more, with a warning.
+
+        Spectra without any value do not count. ValueError when too little is left.
+        """
+        total, energy = self.sum().counts[0], self.energy_ev
+        part = between_missing(~np.isfinite(total))
+        if part == slice(0, len(energy)):
+            return self
+        first_ev, last_ev = energy[part.start], energy[part.stop - 1]
+        ends = [f"below {first_ev:g} eV"] if part.start else []
+        ends += [f"above {last_ev:g} eV"] if part.stop < len(energy) else []
+        note = f"channels {' and '.join(ends)} are missing in one spectrum or more: cut off"
+        return replace(self.crop(first_ev, last_ev), warnings=(*self.warnings, note))
+
     def sum(self) -> Spectrum:
-        """The sum of all spectra as one; missing where one of them is (see `mended`)."""
+        """The sum of all spectra as one; missing where one of them is (see `mended`).
+
+        Spectra without any value count as zero.
+        """
         total = self.counts.sum(axis=0, keepdims=True)
+        if not np.isfinite(total).any():
+            known = np.isfinite(self.counts).any(axis=1)
+            total = self.counts[known].sum(axis=0, keepdims=True) if known.any() else total
         return replace(self, counts=total, map_shape=())
 
 

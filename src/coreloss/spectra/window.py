@@ -99,15 +99,6 @@ def usable_window(spectrum: Spectrum, *, from_ev: float = NAMED_FROM_EV) -> Usab
     return UsableWindow(float(energy[first]), float(energy[last]), tuple(reasons))
 
 
-def usable_part(spectrum: Spectrum, window_ev: tuple[float, float] | None = None) -> Spectrum:
-    """The spectra in a window, `usable_window` by default, without gaps; what was cut is told."""
-    if window_ev is not None:
-        return spectrum.crop(*window_ev).mended()
-    usable = usable_window(spectrum)
-    cut = spectrum.crop(usable.lo_ev, usable.hi_ev)
-    return replace(cut, warnings=(*cut.warnings, *usable.reasons)).mended()
-
-
 def without_faults(spectrum: Spectrum) -> Spectrum:
     """The same spectra without spikes; they and saturation are in the warnings.
 

@@ -28,10 +28,10 @@ from coreloss.simulation.whole_files import WITHOUT_FAULTS, WholeFile, whole_fil
 from coreloss.spectra.gain import change_of_gain
 from coreloss.spectra.network_input import observable, preprocess
 from coreloss.spectra.spectrum import Spectrum
+from coreloss.spectra.usable import usable_part
 from coreloss.spectra.window import (
     CORE_LOSS_EV,
     NAMED_FROM_EV,
-    usable_part,
     usable_window,
     without_faults,
 )

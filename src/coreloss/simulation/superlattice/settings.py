@@ -9,7 +9,7 @@ import torch
 from coreloss.edges import ELEMENT_INDEX, EdgeShell, edge_shells, inside_window
 from coreloss.materials.formula import composition
 from coreloss.physics.bank import BEAM_LIMITS
-from coreloss.spectra.reading import INSTRUMENT
+from coreloss.spectra.signals import INSTRUMENT
 
 PEROVSKITE_ATOMS_PER_NM3 = 5 / 0.39**3
 """Five atoms in a pseudo-cubic cell of 0.39 nm."""
