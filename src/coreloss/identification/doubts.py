@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from coreloss.edges import ELEMENTS
+from coreloss.edges import ELEMENTS, begin_too_late
 from coreloss.identification.edge_fit import FIT_CHANNELS
 from coreloss.identification.few_counts import nothing_but_noise
 from coreloss.spectra.spectrum import Spectrum
@@ -50,6 +50,10 @@ def _of_window(spectrum: Spectrum, window_ev: tuple[float, float], observable) -
         )
     if high - low < NARROW_EV:
         found.append(f"the window is only {high - low:g} eV wide: background and edges look alike")
+        found += [
+            f"{edge.element} {edge.shell} at {edge.onset_ev:g} eV begins here, too short to judge"
+            for edge in begin_too_late(low, high)
+        ]
     if high - low + 1 < FIT_CHANNELS:
         found.append(f"edges are fitted in windows of {FIT_CHANNELS} eV or more: not in this one")
     if not observable.any():

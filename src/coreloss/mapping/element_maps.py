@@ -16,7 +16,15 @@ from coreloss.axis import TYPICAL_AXIS_ERROR_EV, check_axis_error
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.identification.few_counts import borne_out
 from coreloss.identification.trained_model import DEFAULT_MODEL, Model, model_of
-from coreloss.mapping.rules import FALSE_PIXELS, Detection, around_largest, consistent, controlled
+from coreloss.mapping.rules import (
+    FALSE_PIXELS,
+    PAPER_SHARE,
+    Detection,
+    around_largest,
+    consistent,
+    controlled,
+)
+from coreloss.mapping.shared_noise import noise_is_shared
 from coreloss.mapping.stream import applied, check_target
 from coreloss.runtime.files import replacing
 from coreloss.runtime.threads import at_once
@@ -29,6 +37,12 @@ from coreloss.spectra.window import NAMED_FROM_EV, usable_window, without_faults
 RESAMPLED_TOGETHER = 144
 """Spectra that are resampled together: few enough for the cache."""
 MOST_SUMMED = 1000
+RUN = 512
+"""Spectra in which it is looked for noise that neighbours share."""
+SHARED_NOISE = (
+    "neighbouring spectra share their noise (denoised, filtered or smoothed?): what hangs together"
+    f" may be chance; elements in at least {PAPER_SHARE:.0%} of the spectra are given instead"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +51,7 @@ class ElementMaps:
 
     probability (*map_shape, 80) float32 : NaN where an element has no edge in the window
     around : probability of detected elements in the sum around their largest cluster
+    independent : every pixel has noise of its own; not in denoised images
     """
 
     probability: np.ndarray
@@ -47,6 +62,7 @@ class ElementMaps:
     title: str = ""
     warnings: tuple[str, ...] = ()
     around: Mapping[str, float] = field(default_factory=dict)
+    independent: bool = True
 
     @property
     def map_shape(self) -> tuple[int, ...]:
@@ -74,7 +90,13 @@ class ElementMaps:
 
     def detections(self, **options: float) -> tuple[Detection, ...]:
         """What hangs together in space, see `rules.consistent`."""
-        return consistent(self.decision, observable=self.observable, around=self.around, **options)
+        return consistent(
+            self.decision,
+            observable=self.observable,
+            around=self.around,
+            independent=self.independent,
+            **options,
+        )
 
     def present(self, **options: float) -> tuple[str, ...]:
         """Elements that the image contains, by falling share of the pixels."""
@@ -178,14 +200,17 @@ def map_elements(
     seen = image.read(0, 1) if window_ev is not None and image.complete else image.sum()
     window, notes = map_window(seen.shift(shift_ev), window_ev)
     loaded = model_of(model)
+    run = image.read(0, min(len(image), RUN)).shift(shift_ev).crop(*window)
+    independent = not noise_is_shared(run.counts)
     about: dict[str, Any] = {
         "threshold": loaded.present_threshold,
         "absent_threshold": loaded.absent_threshold,
         "window_ev": window,
         "model": loaded.name,
         "title": image.title,
-        "warnings": notes,
+        "warnings": notes if independent else (*notes, SHARED_NOISE),
         "around": {},
+        "independent": independent,
     }
     axis: dict[str, float] = {"shift_ev": shift_ev, "axis_error_ev": axis_error_ev}
     work = NetworkWork(model if isinstance(model, Model) else str(model), window, **axis)
@@ -294,6 +319,7 @@ def load_maps(path: str | Path) -> ElementMaps:
                 window_ev=tuple(json.loads(file.attrs["window_ev"])),
                 warnings=tuple(json.loads(file.attrs["warnings"])),
                 around=json.loads(file.attrs["around"]),
+                independent=bool(file.attrs["independent"]),
                 **about,
             )
     except (OSError, KeyError) as error:
@@ -317,5 +343,5 @@ def _attributes(about: Mapping[str, Any]) -> dict[str, Any]:
     """What a file says besides the probabilities: the fields of `ElementMaps`."""
     lists = {name: json.dumps(about[name]) for name in ("window_ev", "warnings", "around")}
     numbers = {"present_threshold": about["threshold"], "elements": json.dumps(ELEMENTS)}
-    plain = {name: about[name] for name in ("absent_threshold", "model", "title")}
+    plain = {name: about[name] for name in ("absent_threshold", "model", "title", "independent")}
     return plain | lists | numbers

@@ -36,7 +36,7 @@ class Detection:
     needed : cluster that chance makes in too few images; expected_false : clusters at least as
     large as ``largest`` that chance would make of so many calls
     around : probability in the sum of the spectra around the largest cluster, if it was asked for
-    detected : largest >= needed, and around >= `AROUND`
+    detected : largest >= needed, and around >= `AROUND`; see `consistent` for shared noise
     """
 
     element: str
@@ -62,6 +62,7 @@ def consistent(
     false_alarm_rate: float = FALSE_ALARM_RATE,
     observable: np.ndarray | Sequence[bool] | None = None,
     around: Mapping[str, float] | None = None,
+    independent: bool = True,
 ) -> tuple[Detection, ...]:
     """Elements whose calls hang together in space as those of chance do not.
 
@@ -75,6 +76,9 @@ def consistent(
     an interface, calls hang together by chance more often. The sum of the spectra around the
     largest cluster has little noise, and was not chosen by it: an element must keep a probability
     of `AROUND` there, where ``around`` gives it.
+
+    Where pixels share their noise, they are not ``independent``, and nothing tells how large a
+    cluster chance makes: the published rule, `PAPER_SHARE`, takes the place of it.
 
     ``decision`` (rows, columns, 80) or (n, 80) bool. Elements that are never called are left out;
     the others by falling share.
@@ -98,17 +102,18 @@ def consistent(
         limit = expected_false / max(n_elements, 1)
         sizes_tried = range(1, min(calls.size, LARGEST) + 1)
         needed = next((s for s in sizes_tried if _by_chance(calls, s, q) <= limit), calls.size)
-        largest = int(sizes.max())
+        largest, share = int(sizes.max()), float(calls.mean())
         near = (around or {}).get(element)
+        enough = largest >= needed if independent else share >= PAPER_SHARE
         found.append(
             Detection(
                 element=element,
                 pixels=int(calls.sum()),
-                share=float(calls.mean()),
+                share=share,
                 largest=largest,
                 needed=needed,
                 expected_false=_by_chance(calls, largest, q),
-                detected=largest >= needed and (near is None or near >= AROUND),
+                detected=enough and (near is None or near >= AROUND),
                 around=near,
             )
         )
