@@ -21,6 +21,7 @@ from coreloss.axis import (
     window_of,
 )
 from coreloss.edges import ELEMENTS, edge_shells, inside_window
+from coreloss.spectra.network_input import LARGEST_INPUT
 
 BOXES_EV = (2, 4, 8, 16, 32)
 MARGIN = 32
@@ -171,7 +172,8 @@ def _later(x: torch.Tensor, n: int) -> torch.Tensor:
 class FrontEnd(nn.Module):
     """Spectra (B, 3072), mean 1 inside their windows, to rows of channels (n, n_channels), float32.
 
-    Also returns the noise gain, (B,).
+    Also returns the noise gain, (B,). Logarithms above a floor, ratios to their own spread and
+    asinh bound every channel, the largest of them by the square root of 3072 channels: 55.5.
     """
 
     n_channels = 5 + 2 * len(BOXES_EV)
@@ -184,7 +186,8 @@ class FrontEnd(nn.Module):
     def forward(
         self, spectrum: torch.Tensor, windows: Windows
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        packed, row = windows.pack(spectrum), windows.row
+        packed = windows.pack(spectrum).clamp(-LARGEST_INPUT, LARGEST_INPUT)
+        row = windows.row
         m = windows.measured.to(packed.dtype)
         gain = noise_gain(packed, windows)
         floor = (1e-5 + gain)[row]  # about one count: keeps logarithms of empty channels finite
