@@ -16,12 +16,9 @@ from coreloss.edges import ELEMENTS
 from coreloss.networks.architectures import ARCHITECTURES, architecture_of, build, config_of
 from coreloss.networks.edgenet import FrontEnd, Windows
 from coreloss.networks.ensemble import Ensemble
-from coreloss.networks.heads import SMALLEST_TOP, Head, paper_input, scaled
+from coreloss.networks.heads import Head, scaled
 from coreloss.networks.unet import Contrast, UNet, UNetConfig
 from coreloss.simulation.sampling import generator_for
-from coreloss.simulation.settings import SimulationSettings
-from coreloss.simulation.simulator import Simulator
-from coreloss.spectra.network_input import normalise
 
 SMALL = {
     "mlp": {"width": 0.02},
@@ -129,37 +126,6 @@ def test_logits_are_float32_under_autocast(name):
         logits = small(name).eval()(*batch(2))
     assert logits.dtype == torch.float32
     assert logits.isfinite().all()
-
-
-def test_paper_input():
-    spectrum = torch.tensor([[8.0, 1.0, 2.0, -1.0], [3.0, -2.0, -4.0, -1.0]])
-    mask = torch.tensor([[False, True, True, True]]).repeat(2, 1)
-    wanted = torch.tensor([[[0.0, 0.5, 1.0, -0.5]], [[0.0, -0.5, -1.0, -0.25]]])
-    x = paper_input(spectrum.double(), mask)
-    assert x.dtype == torch.float32
-    torch.testing.assert_close(x, wanted)
-
-
-@pytest.mark.parametrize("top", [0.0, 1e-30, 1e-6, 0.04, 0.06, 1.0, 1e30])
-def test_no_spectrum_makes_the_input_explode(top):
-    """A processed spectrum has its highest channel anywhere, tiny beside negative ones too."""
-    spectrum = -torch.rand(3, 3072, generator=generator_for(0, 2))
-    spectrum[:, 700] = top
-    spectrum[2] = 0.0
-    mask = torch.zeros(3, 3072, dtype=torch.bool)
-    mask[:, 600:900] = True
-    mask[1, 601:] = False  # one channel
-    x = paper_input(spectrum, mask)
-    assert torch.isfinite(x).all()
-    assert x.abs().max() <= 1 / SMALLEST_TOP + 1e-4
-    assert not x[2].any()
-
-
-def test_inputs_of_simulated_spectra_are_bounded():
-    batch = Simulator.of_split("test", settings=SimulationSettings(subtracted_probability=1.0))
-    block = batch.block(0)
-    x = paper_input(normalise(block.counts, block.mask), block.mask)
-    assert x.abs().max() <= 1 / SMALLEST_TOP + 1e-4
 
 
 def test_heads_do_what_their_names_say():

@@ -21,6 +21,7 @@ from coreloss.axis import (
     window_of,
 )
 from coreloss.edges import ELEMENTS, edge_shells, inside_window
+from coreloss.spectra.network_input import LARGEST_INPUT
 
 BOXES_EV = (2, 4, 8, 16, 32)
 MARGIN = 32
@@ -171,7 +172,8 @@ def _later(x: torch.Tensor, n: int) -> torch.Tensor:
 class FrontEnd(nn.Module):
     """Spectra (B, 3072), mean 1 inside their windows, to rows of channels (n, n_channels), float32.
 
-    Also returns the noise gain, (B,).
+    Also returns the noise gain, (B,). Logarithms above a floor, ratios to their own spread and
+    asinh bound every channel, the largest of them by the square root of 3072 channels: 55.5.
     """
 
     n_channels = 5 + 2 * len(BOXES_EV)
@@ -184,7 +186,8 @@ class FrontEnd(nn.Module):
     def forward(
         self, spectrum: torch.Tensor, windows: Windows
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        packed, row = windows.pack(spectrum), windows.row
+        packed = windows.pack(spectrum).clamp(-LARGEST_INPUT, LARGEST_INPUT)
+        row = windows.row
         m = windows.measured.to(packed.dtype)
         gain = noise_gain(packed, windows)
         floor = (1e-5 + gain)[row]  # about one count: keeps logarithms of empty channels finite
@@ -284,11 +287,19 @@ class EdgeAttention(nn.Module):
         return x + self.down(F.gelu(self.up(self.norm2(x))))
 
 
+def group_size(device: torch.device) -> int:
+    """Spectra whose tokens go through the attention together.
+
+    Few fit into the caches of a processor; a GPU, which waits for each group, is better off with
+    the padding of many.
+    """
+    return 24 if device.type == "cpu" else 256
+
+
 class EdgeNet(nn.Module):
     """Logits of the 80 elements from a normalised spectrum and the mask of measured channels."""
 
     stride = 2
-    group_size = 24
     onset_ev: torch.Tensor
     element: torch.Tensor
     place: torch.Tensor
@@ -364,13 +375,14 @@ class EdgeNet(nn.Module):
         Spectra with similar numbers of tokens go together, so that little padding is computed.
         """
         n_tokens = torch.bincount(row, minlength=len(context))
+        together = group_size(token.device)
         if n_tokens.min() == n_tokens.max():  # one window for all, as in a map
             every = torch.cat([context[:, None], token.view(len(context), -1, token.shape[1])], 1)
-            return torch.cat([self._attended(x) for x in every.split(self.group_size)])
+            return torch.cat([self._attended(x) for x in every.split(together)])
         slot = 1 + torch.arange(len(row), device=row.device)
         slot = slot - (n_tokens.cumsum(0) - n_tokens)[row]
         result = torch.empty(token.shape, device=token.device)
-        for group in n_tokens.argsort().split(self.group_size):
+        for group in n_tokens.argsort().split(together):
             place = torch.full_like(n_tokens, -1)
             place[group] = torch.arange(len(group), device=row.device)
             member = (place[row] >= 0).nonzero().squeeze(1)

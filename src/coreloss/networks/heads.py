@@ -25,9 +25,10 @@ RARE = -3.0
 def paper_input(spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Spectra (B, 3072) to maximum 1 inside their windows, zero outside: (B, 1, 3072) float32.
 
-    Where the highest channel is small beside the size of the lowest (a processed spectrum below
-    zero), the size of the largest channel is 1 instead, so that all values lie within
-    1 / `SMALLEST_TOP` of zero. An empty spectrum stays zero.
+    Published: x_i = c_i / max(c), zero outside the window (Annys et al. 2023), which has no bound
+    where the highest channel is tiny beside negative ones, as in a processed spectrum. Here the
+    same wherever the highest channel is at least `SMALLEST_TOP` of the largest absolute value, and
+    x_i = c_i / max(|c|) below that: |x_i| <= 1 / `SMALLEST_TOP` = 20. An empty spectrum stays zero.
 
     >>> spectrum, mask = torch.tensor([[9.0, 2.0, 4.0]]), torch.tensor([[False, True, True]])
     >>> paper_input(spectrum, mask).tolist()
@@ -36,7 +37,8 @@ def paper_input(spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     inside = spectrum.float().masked_fill(~mask, 0.0)
     highest, largest = inside.amax(1, keepdim=True), inside.abs().amax(1, keepdim=True)
     scale = torch.where(highest >= SMALLEST_TOP * largest, highest, largest)
-    return (inside / torch.where(scale > 0, scale, 1.0)).unsqueeze(1)
+    empty = scale < torch.finfo(scale.dtype).tiny  # where division is no longer exact
+    return (inside / torch.where(empty, 1.0, scale)).unsqueeze(1)
 
 
 def scaled(size: int, width: float, multiple: int = 4) -> int:

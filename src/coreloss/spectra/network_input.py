@@ -20,6 +20,8 @@ ON_GRID_EV = 1e-3
 """How far from whole eV the points of a 1 eV axis may lie and still need no resampling."""
 MEAN_FLOOR = 0.05
 """Below this share of the mean absolute value, the mean is noise and no longer sets the scale."""
+LARGEST_INPUT = N_CHANNELS / MEAN_FLOOR
+"""No channel of a normalised spectrum can be larger: all of it in one channel, at that mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +111,9 @@ def normalise(counts: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
     ``x_i = c_i / mean(c over mask)``, all (batch, 3072). A mean that is small beside the mean
     absolute value (a spectrum whose background was removed) is replaced by the latter, and an
-    empty spectrum stays zero. The sums run in float64, so that neither the batch size nor the
-    precision of the counts changes the result. Counts must be finite outside the mask too.
+    empty spectrum stays zero, so that |x_i| <= `LARGEST_INPUT` = 61,440 for all finite counts. The
+    sums run in float64, so that neither the batch size nor the precision of the counts changes the
+    result. Counts must be finite outside the mask too.
 
     >>> normalise(torch.tensor([[2.0, 6.0, 9.0]]), torch.tensor([[True, True, False]]))
     tensor([[0.5000, 1.5000, 0.0000]])
@@ -119,9 +122,9 @@ def normalise(counts: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     channels = mask.sum(dim=-1, keepdim=True).clamp(min=1)
     mean = inside.sum(dim=-1, keepdim=True, dtype=torch.float64) / channels
     mean_absolute = inside.abs().sum(dim=-1, keepdim=True, dtype=torch.float64) / channels
-    scale = torch.where(mean > MEAN_FLOOR * mean_absolute, mean, mean_absolute)
-    scale = torch.where(scale > 0, scale, 1.0)
-    return inside / scale.to(torch.float32)
+    scale = torch.where(mean > MEAN_FLOOR * mean_absolute, mean, mean_absolute).to(torch.float32)
+    empty = scale < torch.finfo(torch.float32).tiny  # where division is no longer exact
+    return inside / torch.where(empty, 1.0, scale)
 
 
 def resample(counts: np.ndarray, energy_ev: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -129,15 +129,23 @@ def group_decisions(
 
 
 def write_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Write weights, in half precision where single precision would need more than 16 MB."""
+    """Write weights, in half precision where single precision would need more than 16 MB.
+
+    A tensor with a value beyond half precision (a variance above 65,504) stays as it is.
+    """
     size = sum(value.numel() * value.element_size() for value in weights.values())
     half = size > MAX_BYTES
     tensors = {
-        name: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
+        name: (_halved(value) if half and value.is_floating_point() else value).contiguous().cpu()
         for name, value in weights.items()
     }
     with replacing(path) as temporary:
         save_file(tensors, temporary)
+
+
+def _halved(value: torch.Tensor) -> torch.Tensor:
+    half = value.half()
+    return half if half.isfinite().all() else value
 
 
 def write_card(

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from coreloss.materials.split import query_table, split_materials
 from coreloss.materials.table import are_common, load_materials
@@ -26,6 +27,7 @@ from coreloss.training.export import validate, write_card, write_weights
 from coreloss.training.log import append_row, row_of
 from coreloss.training.losses import LOSSES
 from coreloss.training.parallel import Ranks, ranks
+from coreloss.training.watch import finite_losses
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.csv"
@@ -163,10 +165,17 @@ def train(
 
     With `resume`, a checkpoint of the same configuration in `out_dir` is continued: on the CPU with
     the same numbers as an uninterrupted run, unless a time decides its schedule. With
-    `pause_after_s` the run stops after so long, to be continued; it has no card then.
+    `pause_after_s` the run stops before a block that may last longer than that, to be continued; it
+    has no card then.
 
     Started by `torchrun`, all processes train one network: each draws blocks of its own, gradients
     are averaged, and the first writes the files.
+
+    Raises
+    ------
+    ValueError
+        When a loss, a gradient, a weight or a running statistic is not finite, seen at the end of a
+        block; the checkpoint from before that stays. Or when the checkpoint is of another run.
     """
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -188,12 +197,14 @@ def _train(config, group: Ranks, out_dir: Path, resume: bool, pause_after_s) -> 
         _clear(out_dir)
     network = group.wrap(state.model)
     begun = saved = time.monotonic()
+    longest_s = 0.0  # block with its report
     whole = True  # neither a block nor what follows it is half done
     try:
         while True:
             progress, finished, halvings = group.agree(*_decisions(config, state))
+            started = time.monotonic()
             (paused,) = group.agree(
-                pause_after_s is not None and time.monotonic() - begun > pause_after_s
+                pause_after_s is not None and started - begun + longest_s > pause_after_s
             )
             if finished or paused:
                 break
@@ -201,7 +212,7 @@ def _train(config, group: Ranks, out_dir: Path, resume: bool, pause_after_s) -> 
             whole = False
             if group.rank == 0:
                 (out_dir / CARD).unlink(missing_ok=True)  # of a shorter run
-            with _clock(state):
+            with _clock(state), _explained(config, state, checkpoint):
                 _one_block(config, group, stream, network, state, progress, rate)
             before, state.seen = state.seen, state.seen + config.block_size * group.world
             if group.rank:
@@ -212,6 +223,7 @@ def _train(config, group: Ranks, out_dir: Path, resume: bool, pause_after_s) -> 
             if any(before < wanted <= state.seen for wanted in config.snapshots):
                 write_weights(state.average, out_dir / f"snapshot-{state.seen}.safetensors")
             whole = True
+            longest_s = max(longest_s, time.monotonic() - started)
             if reported or time.monotonic() - saved > CHECKPOINT_EVERY_S:
                 save(checkpoint, fingerprint, state)
                 saved = time.monotonic()
@@ -260,6 +272,8 @@ def _one_block(config, group: Ranks, stream, network, state: State, progress, ra
     number = state.seen // config.block_size + group.rank
     block = stream.block(number)
     network.train()
+    averaged = _averaged_tensors(state)
+    losses, norms = [], []  # stay on the device until the end of the block
     with _dropout_of(config, number):
         for first in range(0, config.block_size, config.batch_size):
             step = (state.seen // group.world + first) // config.batch_size
@@ -267,11 +281,15 @@ def _one_block(config, group: Ranks, stream, network, state: State, progress, ra
                 parameters["lr"] = rate * _factor(config, progress, step)
             state.optimiser.zero_grad(set_to_none=True)
             batch = block[slice(first, first + config.batch_size)]
-            loss = backward_pass(network, batch, config)
-            torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
+            losses.append(backward_pass(network, batch, config))
+            norms.append(torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0))
             state.optimiser.step()
-            _update_average(state.average, state.model, config.ema, step)
-            state.running.append(loss.item())
+            decay = min(config.ema, (step + 1) / (step + 10))  # follows quickly at first
+            get_ema_multi_avg_fn(decay)(*averaged, step)
+    for name, value in state.model.state_dict().items():
+        if not value.is_floating_point():
+            state.average[name].copy_(value)  # counters of batch norm
+    state.running += finite_losses(losses, norms, state.model)
 
 
 @contextmanager
@@ -281,6 +299,19 @@ def _dropout_of(config: TrainConfig, number: int):
     with torch.random.fork_rng(devices=devices):
         torch.random.manual_seed((config.seed << 32) + number)
         yield
+
+
+@contextmanager
+def _explained(config: TrainConfig, state: State, checkpoint: Path):
+    """Say where a run broke down, what is left of it, and what to try."""
+    try:
+        yield
+    except FloatingPointError as error:
+        left = f"{checkpoint} is from before that" if checkpoint.exists() else "no checkpoint yet"
+        raise ValueError(
+            f"training stopped after {state.seen} spectra: {error}; allowed: finite numbers"
+            f" ({left}); try a learning_rate below {config.learning_rate:g} in another folder"
+        ) from None
 
 
 @contextmanager
@@ -327,13 +358,10 @@ def _has_bf16(device: str) -> bool:
     return device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _update_average(average: dict, model, decay: float, step: int) -> None:
-    decay = min(decay, (step + 1) / (step + 10))  # follows quickly at first
-    for name, value in model.state_dict().items():
-        if value.is_floating_point():
-            average[name].lerp_(value.detach(), 1 - decay)
-        else:
-            average[name].copy_(value)
+def _averaged_tensors(state: State) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Averaged weights and statistics, and those that they follow, in one order."""
+    now = {k: v for k, v in state.model.state_dict().items() if v.is_floating_point()}
+    return [state.average[name] for name in now], list(now.values())
 
 
 def _averaged(config: TrainConfig, average: dict) -> torch.nn.Module:

@@ -97,7 +97,13 @@ def test_the_plan_names_each_run_once_and_reduces_sizes_without_a_gpu():
         assert small.config.model.width <= large.config.model.width
     names = {run.name for run in full}
     assert all(set(members) <= names for members in networks.ENSEMBLES.values())
-    assert {name for name, _ in networks.ORDER} == set(networks.REDUCED)
+    assert [run.name for run in full[:7]] == [f"{name} 0" for name in networks.PUBLISHED]
+    assert {run.name.split(",")[0].split(" ")[0] for run in full} == set(networks.REDUCED)
+    theirs = [run.config for run in full if "paper" in run.name]
+    assert [config.model for config in theirs] == [run.config.model for run in full[:7]]
+    for config in theirs:
+        assert (config.loss, config.schedule, config.weight_decay) == ("bce_soft_f1", "plateau", 0)
+        assert (config.batch_size, config.learning_rate, config.ema) == (32, 1e-3, 0.0)
 
 
 def test_operations_and_shapes_of_a_network():

@@ -3,9 +3,11 @@
     python -m coreloss.study.comparison train RUNS [--minutes 30] [--part 0/2] [--only NAME]
     python -m coreloss.study.comparison score RUNS
 
-`train` goes through the list of `scores.runs`; the same command goes on where it was.
-Several processes share the work, each with its part. `--full` trains the networks of published size
-on as many spectra as the paper, for a GPU; `--slot 9` stops after nine minutes, to be continued.
+`train` goes through the list of `scores.runs`, most important first; the same command goes on where
+it was. Several processes share the work, each with its part. Without more, sizes are reduced and
+each network gets `--minutes` of CPU time, at the lowest priority. `--full` trains the networks of
+published size on as many spectra as the paper, for a GPU (`--device cuda`); `--slot 9` ends within
+nine minutes, to be continued. Beside the weights of each lie its answers to the test spectra.
 `score` scores what is finished, the shipped network, the ensembles and some snapshots, to
 book/results/networks.json; it goes on with what it has written itself, by the same code.
 """
@@ -14,7 +16,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import sys
 import time
 from dataclasses import replace
 from functools import cache
@@ -36,11 +40,14 @@ from coreloss.study.comparison.confusion import (
     observable_rates,
     single_element_batch,
 )
+from coreloss.study.comparison.predictions import PREDICTIONS, write_predictions
 from coreloss.study.results import Writer
 from coreloss.training.log import read_log
-from coreloss.training.loop import LOG, train
+from coreloss.training.loop import CARD, LOG, train
 
 SNAPSHOT_SETS = ("simulated", "measured")
+FINISH_S = 60.0
+"""Kept at the end of a slot for the card and the predictions of the last network."""
 
 
 def main() -> None:
@@ -64,24 +71,45 @@ def main() -> None:
 def train_all(args: argparse.Namespace) -> None:
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise SystemExit("one network at a time is for several processes: use coreloss train")
+    if args.device == "cpu":
+        os.nice(19)  # hours of work that can wait for everything else
     part, parts = map(int, args.part.split("/"))
     plan = networks.runs(
         full=args.full, cpu_minutes=args.minutes, materials=args.materials, device=args.device
     )
+    if unknown := sorted(set(args.only or ()) - {run.name for run in plan}):
+        raise SystemExit(
+            f"no run {', '.join(unknown)}; there are: {', '.join(r.name for r in plan)}"
+        )
     chosen = [run for run in plan if not args.only or run.name in args.only]
-    begun = time.monotonic()
+    end = math.inf if args.slot is None else time.monotonic() + 60 * args.slot - FINISH_S
+    sets = cache(lambda: _sets(args))
+    broken = []
     for run in chosen[part::parts]:
-        folder = args.folder / run.name
-        left = None if args.slot is None else 60 * args.slot - (time.monotonic() - begun)
-        if (folder / "card.json").exists() or (left is not None and left < 10):
+        folder, left = args.folder / run.name, end - time.monotonic()
+        if (folder / CARD).exists() and (folder / PREDICTIONS).exists():
             continue
+        if left < 0:
+            break
         print(run.name, flush=True)
-        train(run.config, out_dir=folder, pause_after_s=left)
+        try:
+            train(run.config, out_dir=folder, pause_after_s=None if args.slot is None else left)
+        except ValueError as error:  # the others can do without this one
+            print(error, file=sys.stderr, flush=True)
+            broken.append(run.name)
+        if (folder / CARD).exists() and not (folder / PREDICTIONS).exists():
+            write_predictions(folder, sets(), device=args.device)
+    if broken:
+        raise SystemExit(f"not trained to the end: {', '.join(broken)}")
+
+
+def _sets(args: argparse.Namespace) -> networks.Sets:
+    return networks.load_sets(n_test=args.test, n_validation=args.test, directory=data_dir())
 
 
 def score_all(args: argparse.Namespace) -> None:
     result = Writer("networks", args.out)
-    sets = networks.load_sets(n_test=args.test, n_validation=args.test, directory=data_dir())
+    sets = _sets(args)
     single = single_element_batch(max(args.test // 128, 4), seed=0)
     about = {
         "sets": {
