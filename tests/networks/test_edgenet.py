@@ -5,6 +5,7 @@ import torch
 
 from coreloss.axis import N_CHANNELS, energy_ev
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS, observable_elements
+from coreloss.networks import edgenet
 from coreloss.networks.edgenet import (
     BOXES_EV,
     MARGIN,
@@ -170,6 +171,19 @@ def test_the_answer_does_not_depend_on_the_batch(network):
         together = network(x, masks)
         alone = torch.cat([network(x[i : i + 1], masks[i : i + 1]) for i in range(4)])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_groups_suit_the_device_and_change_no_answer(network, monkeypatch):
+    assert edgenet.group_size(torch.device("cpu")) < edgenet.group_size(torch.device("cuda"))
+    windows = [window(100 + 40 * k, 900 + 60 * k) for k in range(6)]
+    mask = torch.cat(windows)
+    counts = torch.rand(mask.shape, generator=generator_for(0, 5)) + 0.5
+    answers = []
+    for size in (2, 256):
+        monkeypatch.setattr(edgenet, "group_size", lambda _, size=size: size)
+        with torch.inference_mode():
+            answers.append(network(normalised(counts, mask), mask))
+    torch.testing.assert_close(*answers, rtol=1e-4, atol=1e-4)
 
 
 def test_a_window_without_any_edge_is_answered(network):

@@ -1,6 +1,8 @@
 """The comparison scores every network alike, and its tables say what the stored numbers say."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +10,10 @@ import torch
 from torch import nn
 
 from coreloss.axis import N_CHANNELS
+from coreloss.datasets.measured import ExperimentalSet
 from coreloss.identification.trained_model import Model
 from coreloss.networks.architectures import build, config_of
+from coreloss.scoring.calibration import threshold_precision_equals_recall
 from coreloss.scoring.metrics import scores
 from coreloss.study.comparison import scores as networks
 from coreloss.study.comparison import tables
@@ -151,6 +155,33 @@ def test_tables_hold_the_stored_numbers(sets):
     cost = cost_of(build(config_of("edgenet")), *_one())
     line = tables.cost_table({"edgenet": (cost, cost)}).splitlines()[-1]
     assert line.endswith(f"| {cost.gflop:.3f} | {1 / cost.cpu_s:.0f} |")
+
+
+def test_thresholds_of_measured_files_stand_beside_ours(sets):
+    files = ExperimentalSet(
+        inputs=networks.inputs_of(sets.test),
+        present=sets.test.present,
+        counted=sets.test.counted,
+        records=tuple(SimpleNamespace(id=f"lab{n % 7}_{n}") for n in range(len(sets.test))),
+        sources=(),
+        dose=np.ones(len(sets.test)),
+    )
+    measured = replace(sets, measured={"A": files}, choosing=files)
+    model = model_of(Oracle([sets.validation, sets.test], noise=3.0), sets)
+    part = networks.score(model, measured)["measured_A"]
+    chosen, *fixed = part["other_thresholds"]
+    assert chosen["origin"] == "measured validation half"
+    assert [entry["threshold"] for entry in fixed] == list(networks.PAPER_THRESHOLDS)
+    chance = networks.observed_probability(model, files.inputs)
+    labels = files.present.numpy(), chance
+    counted = files.counted.numpy()
+    assert chosen["threshold"] == threshold_precision_equals_recall(*labels, counted=counted)
+    for entry in (chosen, *fixed):
+        wanted = scores(*labels, threshold=entry["threshold"], subset="", counted=counted)
+        assert (entry["f1"], entry["exact_match_ratio"]) == (wanted.f1, wanted.exact_match_ratio)
+    text = tables.thresholds_table([{"model": "oracle", "measured_A": part}], "measured_A")
+    assert "simulated spectra | measured validation half | 0.5 | 0.6 | 0.7" in text
+    assert f"{chosen['f1']:.2f} / {chosen['exact_match_ratio']:.2f} (at" in text
 
 
 def test_reliability_survives_storage(sets):

@@ -1,7 +1,7 @@
 """The comparison of networks: trainings of all architectures and their scores.
 
     python -m coreloss.study.comparison train RUNS [--minutes 30] [--part 0/2] [--only NAME]
-    python -m coreloss.study.comparison score RUNS
+    python -m coreloss.study.comparison score FOLDER...
 
 `train` goes through the list of `scores.runs`, most important first; the same command goes on where
 it was. Several processes share the work, each with its part. Without more, sizes are reduced and
@@ -9,7 +9,10 @@ each network gets `--minutes` of CPU time, at the lowest priority. `--full` trai
 published size on as many spectra as the paper, for a GPU (`--device cuda`); `--slot 9` ends within
 nine minutes, to be continued. Beside the weights of each lie its answers to the test spectra.
 `score` scores what is finished, the shipped network, the ensembles and some snapshots, to
-book/results/networks.json; it goes on with what it has written itself, by the same code.
+book/results/networks.json; it goes on with what it has written itself, by the same code. A FOLDER
+holds runs, or is one: networks of full size that were trained elsewhere take their place among the
+others, with the device, the spectra and the seconds of their training, whatever their folder is
+called.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from importlib import resources
@@ -41,6 +45,7 @@ from coreloss.study.comparison.confusion import (
     single_element_batch,
 )
 from coreloss.study.comparison.predictions import PREDICTIONS, write_predictions
+from coreloss.study.comparison.tables import thresholds_table
 from coreloss.study.results import Writer
 from coreloss.training.log import read_log
 from coreloss.training.loop import CARD, LOG, train
@@ -53,7 +58,7 @@ FINISH_S = 60.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("task", choices=("train", "score"))
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="+", help="of runs; one to train")
     parser.add_argument("--minutes", type=float, default=30.0, help="CPU minutes of each run")
     parser.add_argument("--materials", default="embedded")
     parser.add_argument("--device", default="cpu")
@@ -73,6 +78,8 @@ def train_all(args: argparse.Namespace) -> None:
         raise SystemExit("one network at a time is for several processes: use coreloss train")
     if args.device == "cpu":
         os.nice(19)  # hours of work that can wait for everything else
+    if len(args.folder) > 1:
+        raise SystemExit(f"{len(args.folder)} folders to train in; give one")
     part, parts = map(int, args.part.split("/"))
     plan = networks.runs(
         full=args.full, cpu_minutes=args.minutes, materials=args.materials, device=args.device
@@ -86,7 +93,7 @@ def train_all(args: argparse.Namespace) -> None:
     sets = cache(lambda: _sets(args))
     broken = []
     for run in chosen[part::parts]:
-        folder, left = args.folder / run.name, end - time.monotonic()
+        folder, left = args.folder[0] / run.name, end - time.monotonic()
         if (folder / CARD).exists() and (folder / PREDICTIONS).exists():
             continue
         if left < 0:
@@ -160,6 +167,9 @@ def score_all(args: argparse.Namespace) -> None:
         model = networks.ensemble(name, [model_of(m) for m in members], sets.validation)
         rows[name] = _row(model, sets, single) | {"members": list(members)}
     write()
+    for part in (f"measured_{quality}" for quality in sets.measured):
+        print(f"\n{part}: F1 / EMR by origin of the threshold")
+        print(thresholds_table(list(rows.values()), part), flush=True)
 
 
 class NetworkFiles(NamedTuple):
@@ -170,13 +180,29 @@ class NetworkFiles(NamedTuple):
     log: Path
 
 
-def _sources(folder: Path) -> dict[str, NetworkFiles]:
+def _sources(folders: Sequence[Path]) -> dict[str, NetworkFiles]:
     """Finished runs by name, and the shipped network."""
-    cards = sorted(folder.glob("*/card.json"))
-    found = {c.parent.name: NetworkFiles(str(c.parent), c, c.parent / LOG) for c in cards}
+    found: dict[str, NetworkFiles] = {}
+    for folder in folders:
+        cards = [folder / CARD] if (folder / CARD).exists() else sorted(folder.glob(f"*/{CARD}"))
+        if not cards:
+            raise SystemExit(f"{folder}: no finished run in it; needed: a folder with {CARD}")
+        for card in cards:
+            name = _name_of(card)
+            if name in found:
+                raise SystemExit(f"{name} is in {found[name].card.parent} and in {card.parent}")
+            found[name] = NetworkFiles(str(card.parent), card, card.parent / LOG)
     weights = Path(str(resources.files("coreloss") / "weights"))
     files = (weights / f"{DEFAULT_MODEL}{ending}" for ending in (".json", ".csv"))
     return found | {DEFAULT_MODEL: NetworkFiles(DEFAULT_MODEL, *files)}
+
+
+def _name_of(card: Path) -> str:
+    """That of the folder if the plan has it, else architecture and seed."""
+    if card.parent.name in networks.names():
+        return card.parent.name
+    about = json.loads(card.read_text())
+    return f"{about['architecture']} {about['training']['seed']}"
 
 
 def _row(model, sets, single) -> dict:
@@ -194,18 +220,21 @@ def _row(model, sets, single) -> dict:
 def _training(source: NetworkFiles) -> dict:
     """What the card and the log say about the training of a network, all of its stages."""
     card, last = json.loads(source.card.read_text()), read_log(source.log)[-1]
-    training = card["training"]
+    training, minutes = card["training"], last["minutes"]
+    spent = {"minutes": minutes, "seconds": round(60 * minutes, 1)}
     stages = training.get("stages", [{"spectra": last["spectra"]}])
     return {
         "architecture": card["architecture"],
         "config": card["config"],
         "spectra": int(sum(stage["spectra"] for stage in stages)),
-        **({"minutes": last["minutes"]} if not training["start"] else {}),
+        **({} if training["start"] else spent),
+        "full_size": networks.is_full_size(card["architecture"], card["config"]),
         "device": card["provenance"]["device"],
         "started": bool(training["start"]),
         "recipe": training.get("loss", "masked_bce"),
         "seed": training["seed"],
         "commit": card["provenance"]["commit"],
+        "note": card.get("note", ""),
     }
 
 

@@ -8,7 +8,7 @@ single elements follow without another choice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,12 @@ import numpy as np
 from scipy.special import expit, logit
 
 from coreloss.datasets.evaluation import SNR_EDGES, inputs_of, observed_probability
-from coreloss.datasets.measured import MEASURED_SETS, ExperimentalSet, measured_set
+from coreloss.datasets.measured import (
+    MEASURED_SETS,
+    ExperimentalSet,
+    experimental_set,
+    measured_set,
+)
 from coreloss.identification.trained_model import Model
 from coreloss.networks.architectures import config_of
 from coreloss.networks.ensemble import Ensemble
@@ -54,6 +59,8 @@ REDUCED: dict[str, dict[str, Any]] = {
     "cnn_bilstm": {"width": 0.5},
 }
 """Sizes for a processor: tens of training spectra per second and core."""
+SIZES = ("width", "layers", "heads")
+"""What `REDUCED` may reduce; other parts of a configuration are choices."""
 LEARNING_RATE = {"edgenet": 3e-3, "edgenet_medium": 2e-3}
 """Where it is not the 1e-3 of the paper."""
 ENSEMBLES = {
@@ -64,6 +71,8 @@ ENSEMBLES = {
 SNAPSHOTS = tuple(BLOCK * 2**k for k in range(1, 12))
 """Spectra at which the averaged weights of every run are kept: equal numbers of spectra."""
 SCORED = SNAPSHOTS[3::2]  # from 8192 on
+PAPER_THRESHOLDS = (0.5, 0.6, 0.7)
+"""Of the paper's networks, for measured spectra."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +85,12 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Sets:
-    """What all networks are scored on."""
+    """What all networks are scored on, and the measured files that a threshold may be chosen on."""
 
     validation: Batch
     test: Batch
     measured: Mapping[str, ExperimentalSet]
+    choosing: ExperimentalSet | None = None
 
 
 def runs(*, full: bool, cpu_minutes: float, materials: str, device: str = "cpu") -> tuple[Run, ...]:
@@ -123,6 +133,11 @@ def runs(*, full: bool, cpu_minutes: float, materials: str, device: str = "cpu")
     )
 
 
+def names() -> tuple[str, ...]:
+    """Of all runs, most important first."""
+    return tuple(run.name for run in runs(full=True, cpu_minutes=1, materials="embedded"))
+
+
 def load_sets(*, n_test: int, n_validation: int, directory: str | Path | None, seed: int = 0):
     """Simulated validation and test spectra, and the measured ones of `directory`, if there is one.
 
@@ -132,10 +147,11 @@ def load_sets(*, n_test: int, n_validation: int, directory: str | Path | None, s
         Simulator.of_split(part, seed=seed).batch(0, n)
         for part, n in (("validation", n_validation), ("test", n_test))
     )
-    measured: dict[str, ExperimentalSet] = {}
-    if directory is not None:
-        measured = {name: measured_set(directory, name) for name in MEASURED_SETS}
-    return Sets(validation, test, measured)
+    if directory is None:
+        return Sets(validation, test, {})
+    measured = {name: measured_set(directory, name) for name in MEASURED_SETS}
+    choosing = experimental_set(directory, quality="A", split="validation")
+    return Sets(validation, test, measured, choosing)
 
 
 def decided(model: Model, validation: Batch) -> Model:
@@ -162,7 +178,7 @@ def score(model: Model, sets: Sets, *, seed: int = 0) -> dict[str, Any]:
     Keys ``simulated``, ``simulated_visible`` (elements below the SNR limit neutral) and
     ``measured_A test``, ``measured_A``, ``measured_AB`` hold `Scores` at the threshold where
     precision equals recall on validation data under the same convention, with intervals and
-    calibration error. ``decisions``
+    calibration error. Beside those of measured spectra stand `_other_thresholds`. ``decisions``
     says how often the three-way decisions of the model are right.
     """
     chance = observed_probability(model, inputs_of(sets.validation))
@@ -191,12 +207,14 @@ def score(model: Model, sets: Sets, *, seed: int = 0) -> dict[str, Any]:
         "support_by_element": elements.support.tolist(),
         "decisions": {"simulated_visible": decision_rates(model, *labels, counted=visible)},
     }
+    chosen = _measured_threshold(model, sets.choosing)
     for quality, measured in sets.measured.items():
         labels = measured.present.numpy(), observed_probability(model, measured.inputs)
         counted = measured.counted.numpy()
         part = _part(labels, counted, at_visible, seed)
         part |= _domain_temperature(labels, counted, [r.id for r in measured.records])
         part["temperature"] *= model.temperature
+        part["other_thresholds"] = _other_thresholds(labels, counted, chosen)
         found[f"measured_{quality}"] = part
         found["decisions"][f"measured_{quality}"] = decision_rates(model, *labels, counted=counted)
     return found
@@ -223,6 +241,16 @@ def decision_rates(model: Model, present, probability, *, counted) -> dict[str, 
         "f1": found.f1,
         "exact_match_ratio": found.exact_match_ratio,
     }
+
+
+def is_full_size(architecture: str, config: Mapping[str, Any]) -> bool:
+    """Whether width, layers and heads are those of the publication.
+
+    >>> is_full_size("vit", {"width": 1.0, "head": "token"}), is_full_size("vit", {"layers": 3})
+    (True, False)
+    """
+    published = asdict(config_of(architecture))
+    return all(config.get(k, published[k]) == published[k] for k in SIZES if k in published)
 
 
 def is_ours(row: Mapping[str, Any]) -> bool:
@@ -254,6 +282,30 @@ def _part(labels, counted, threshold: float, seed: int) -> dict[str, Any]:
         "observed_share": _or_none(diagram.observed_share),
         "count": diagram.count.tolist(),
     }
+    return found
+
+
+def _measured_threshold(model: Model, choosing: ExperimentalSet | None) -> float | None:
+    """Where precision equals recall on measured files, as the paper chooses; None without files."""
+    if choosing is None:
+        return None
+    labels = choosing.present.numpy(), observed_probability(model, choosing.inputs)
+    return threshold_precision_equals_recall(*labels, counted=choosing.counted.numpy())
+
+
+def _other_thresholds(labels, counted, chosen: float | None) -> list[dict[str, Any]]:
+    """F1 and exact match ratio at thresholds of the paper's kind, in the order of ``origin``.
+
+    "measured validation half" is chosen on the files of quality A that are not in the test half, so
+    that only "A test" is scored without having had a say; "fixed" are `PAPER_THRESHOLDS`.
+    """
+    named = [("measured validation half", chosen)] if chosen is not None else []
+    named += [("fixed", threshold) for threshold in PAPER_THRESHOLDS]
+    found = []
+    for origin, threshold in named:
+        scored = scores(*labels, threshold=threshold, subset="", counted=counted)
+        kept = {name: getattr(scored, name) for name in ("f1", "exact_match_ratio")}
+        found.append({"origin": origin, "threshold": threshold} | kept)
     return found
 
 

@@ -55,6 +55,28 @@ def networks_table(rows: Sequence[Row], part: str) -> str:
     return table(header, body)
 
 
+def thresholds_table(rows: Sequence[Row], part: str) -> str:
+    """F1 / EMR of all networks on one measured set, by where their threshold comes from.
+
+    Only for the test half is the threshold of the measured validation half one that the scored
+    files had no say in.
+    """
+    origins = [(t["origin"], t["threshold"]) for t in rows[0][part]["other_thresholds"]]
+    named = (f"{threshold:g}" if origin == "fixed" else origin for origin, threshold in origins)
+    body = []
+    for row in rows:
+        scored = row[part]
+        cells = [_at_threshold(scored)]
+        cells += [_at_threshold(other) for other in scored["other_thresholds"]]
+        body.append((row["model"], *cells))
+    return table(["network", "simulated spectra", *named], body)
+
+
+def _at_threshold(scored: Row) -> str:
+    f1, exact = (scored[key] for key in _BOTH)
+    return f"{f1:.2f} / {exact:.2f} (at {scored['threshold']:.2f})"
+
+
 def pairs_table(pairs: Sequence[Row]) -> str:
     """The most confused pairs with the closest of their edges."""
     header = ("only this", "taken for", "share of spectra", "closest edges", "distance (eV)")
