@@ -76,6 +76,12 @@ def test_noise_about_zero_is_no_signal():
     assert not nothing_but_noise(edge[None])[0]
 
 
+def test_several_spectra_are_warned_of_in_the_same_words():
+    found = identify(Spectrum(*power_law(900, m=5)), each=True, evidence=False)
+    few = {text for spectrum in found.spectra for text in spectrum.warnings if "per eV" in text}
+    assert few == {"fewer than 20 counts per eV: weak edges drown in the counting noise"}
+
+
 def test_an_edge_that_begins_too_late_is_named_beside_its_rivals():
     energy = np.arange(560, 600, 0.1)
     lines = 1600 * np.exp(-0.5 * ((energy - 575) / 1.6) ** 2)

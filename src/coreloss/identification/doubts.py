@@ -62,22 +62,23 @@ def _of_window(spectrum: Spectrum, window_ev: tuple[float, float], observable) -
 
 
 def _of_counts(counts: np.ndarray, dispersion_ev: float) -> list[tuple[str, ...]]:
-    """Warnings of every spectrum of ``counts`` (m, n)."""
+    """Warnings of every spectrum of ``counts`` (m, n), in the same words for all of several."""
+    alone = len(counts) == 1
     negative = (counts < 0).mean(axis=1)
     whole = (np.abs(counts - np.rint(counts)) <= 1e-6).all(axis=1)
     per_ev = np.full(len(counts), np.inf)
     per_ev[whole] = np.median(counts[whole], axis=1) / dispersion_ev
     found: list[tuple[str, ...]] = [()] * len(counts)
     for row in np.flatnonzero(per_ev < FEW_COUNTS_PER_EV):
-        found[row] = (
-            f"only {per_ev[row]:.3g} counts per eV: weak edges drown in the counting noise",
-        )
+        how = f"only {per_ev[row]:.3g}" if alone else f"fewer than {FEW_COUNTS_PER_EV:g}"
+        found[row] = (f"{how} counts per eV: weak edges drown in the counting noise",)
     empty = nothing_but_noise(counts)
     for row in np.flatnonzero(empty):
         found[row] = ("no signal: all counts are noise about zero",)
     for row in np.flatnonzero((negative > NEGATIVE) & ~empty):
+        share = f"{negative[row]:.0%}" if alone else f"more than {NEGATIVE:.0%}"
         found[row] = (
-            f"{negative[row]:.0%} of the channels are negative: the background was probably"
-            " removed, networks expect it",
+            f"{share} of the channels are negative: the background was probably removed, networks"
+            " expect it",
         )
     return found
