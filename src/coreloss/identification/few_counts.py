@@ -145,10 +145,12 @@ def nothing_but_noise(counts: np.ndarray) -> np.ndarray:
     >>> nothing_but_noise(noise + np.array([[0.0], [1.0]])).tolist()
     [True, False]
     """
-    blocks = counts.shape[1] // NO_SIGNAL_BLOCK
-    whole = np.abs(counts.mean(1)) * np.sqrt(counts.shape[1])
-    noise = np.median(np.abs(np.diff(counts, axis=1)), 1) / 0.954
-    shape = (len(counts), blocks, NO_SIGNAL_BLOCK)
-    means = counts[:, : blocks * NO_SIGNAL_BLOCK].reshape(shape).mean(2)
-    largest = np.maximum(np.abs(means).max(1, initial=0.0) * np.sqrt(NO_SIGNAL_BLOCK), whole)
-    return (noise > 0) & (counts < 0).any(1) & (largest < NO_SIGNAL * noise)
+    found = (counts < 0).any(1)
+    some = counts[found]
+    blocks = some.shape[1] // NO_SIGNAL_BLOCK
+    whole = np.abs(some.mean(1)) * np.sqrt(some.shape[1])
+    noise = np.median(np.abs(np.diff(some, axis=1)), 1) / 0.954
+    parts = some[:, : blocks * NO_SIGNAL_BLOCK].reshape(len(some), blocks, NO_SIGNAL_BLOCK)
+    largest = np.abs(parts.mean(2)).max(1, initial=0.0) * np.sqrt(NO_SIGNAL_BLOCK)
+    found[found] = (noise > 0) & (np.maximum(largest, whole) < NO_SIGNAL * noise)
+    return found
