@@ -145,7 +145,7 @@ def nothing_but_noise(counts: np.ndarray) -> np.ndarray:
     >>> nothing_but_noise(noise + np.array([[0.0], [1.0]])).tolist()
     [True, False]
     """
-    found = (counts < 0).any(1)
+    found: np.ndarray = np.any(counts < 0, axis=1)
     some = counts[found]
     blocks = some.shape[1] // NO_SIGNAL_BLOCK
     whole = np.abs(some.mean(1)) * np.sqrt(some.shape[1])
