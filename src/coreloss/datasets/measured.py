@@ -64,9 +64,9 @@ def load_record(
     measured = read_spectrum(path)
     names = ("beam_energy_kev", "convergence_mrad", "collection_mrad")
     known = {name: getattr(measured, name) or getattr(record, name) for name in names}
-    window = (record.usable_start_ev, record.usable_end_ev)
+    window = None if whole else (record.usable_start_ev, record.usable_end_ev)
     try:
-        usable = usable_part(measured) if whole else measured.crop(*window).mended()
+        usable = usable_part(measured, window)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return replace(usable.shift(-record.energy_offset_ev), **known)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from coreloss.edges import ELEMENTS, begin_too_late
+from coreloss.edges import ELEMENTS, EdgeShell
 from coreloss.identification.edge_fit import FIT_CHANNELS
 from coreloss.identification.few_counts import nothing_but_noise
 from coreloss.spectra.spectrum import Spectrum
@@ -22,20 +24,28 @@ def warnings_of(
     *,
     observable: np.ndarray,
     doubted: np.ndarray,
+    too_short: Sequence[EdgeShell],
 ) -> tuple[tuple[str, ...], ...]:
     """Warnings of the file and of the window, then those of each spectrum.
 
-    ``observable`` (80,) bool; ``doubted`` (m, 80) bool, elements that too few counts speak for.
+    ``observable`` (80,) bool; ``doubted`` (m, 80) bool, elements that too few counts speak for;
+    ``too_short`` as of `edges.begin_too_late`.
     """
-    common = (*spectrum.warnings, *_of_window(spectrum, window_ev, observable))
-    each = _of_counts(spectrum.counts, spectrum.dispersion_ev)
-    for row in np.flatnonzero(doubted.any(1) & ~nothing_but_noise(spectrum.counts)):
+    common = (*spectrum.warnings, *_of_window(spectrum, window_ev, observable, too_short))
+    empty = nothing_but_noise(spectrum.counts)
+    each = _of_counts(spectrum.counts, spectrum.dispersion_ev, empty)
+    for row in np.flatnonzero(doubted.any(1) & ~empty):
         names = ", ".join(ELEMENTS[k] for k in np.flatnonzero(doubted[row]))
         each[row] = (*each[row], f"counts behind the onset of {names} may be chance: not called")
     return tuple((*common, *found) for found in each)
 
 
-def _of_window(spectrum: Spectrum, window_ev: tuple[float, float], observable) -> list[str]:
+def _of_window(
+    spectrum: Spectrum,
+    window_ev: tuple[float, float],
+    observable: np.ndarray,
+    too_short: Sequence[EdgeShell],
+) -> list[str]:
     (low, high), found = window_ev, []
     strongest_ev = spectrum.energy_ev[np.argmax(spectrum.counts.sum(axis=0))]
     if spectrum.energy_ev[0] < ZERO_LOSS_EV and abs(strongest_ev) < ZERO_LOSS_EV:
@@ -52,7 +62,7 @@ def _of_window(spectrum: Spectrum, window_ev: tuple[float, float], observable) -
         found.append(f"the window is only {high - low:g} eV wide: background and edges look alike")
         found += [
             f"{edge.element} {edge.shell} at {edge.onset_ev:g} eV begins here, too short to judge"
-            for edge in begin_too_late(low, high)
+            for edge in too_short
         ]
     if high - low + 1 < FIT_CHANNELS:
         found.append(f"edges are fitted in windows of {FIT_CHANNELS} eV or more: not in this one")
@@ -61,8 +71,13 @@ def _of_window(spectrum: Spectrum, window_ev: tuple[float, float], observable) -
     return found
 
 
-def _of_counts(counts: np.ndarray, dispersion_ev: float) -> list[tuple[str, ...]]:
-    """Warnings of every spectrum of ``counts`` (m, n), in the same words for all of several."""
+def _of_counts(
+    counts: np.ndarray, dispersion_ev: float, empty: np.ndarray
+) -> list[tuple[str, ...]]:
+    """Warnings of every spectrum of ``counts`` (m, n), in the same words for all of several.
+
+    ``empty`` (m,) bool, those that are noise about zero.
+    """
     alone = len(counts) == 1
     negative = (counts < 0).mean(axis=1)
     whole = (np.abs(counts - np.rint(counts)) <= 1e-6).all(axis=1)
@@ -72,7 +87,6 @@ def _of_counts(counts: np.ndarray, dispersion_ev: float) -> list[tuple[str, ...]
     for row in np.flatnonzero(per_ev < FEW_COUNTS_PER_EV):
         how = f"only {per_ev[row]:.3g}" if alone else f"fewer than {FEW_COUNTS_PER_EV:g}"
         found[row] = (f"{how} counts per eV: weak edges drown in the counting noise",)
-    empty = nothing_but_noise(counts)
     for row in np.flatnonzero(empty):
         found[row] = ("no signal: all counts are noise about zero",)
     for row in np.flatnonzero((negative > NEGATIVE) & ~empty):

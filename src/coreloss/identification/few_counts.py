@@ -15,6 +15,7 @@ import torch
 from coreloss.axis import window_of
 from coreloss.edges import ELEMENTS, identifying_sets, inside_window
 from coreloss.spectra.network_input import NetworkInput
+from coreloss.spectra.window import MEDIAN_DIFFERENCE
 
 FEW = 5000.0
 """Electrons in a window below which the test is made. Above, networks call an element in a bare
@@ -132,7 +133,7 @@ def _x_ln_x(x: np.ndarray, factor: np.ndarray) -> np.ndarray:
 
 
 def _power_integral(low: np.ndarray, high: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """Integral of E^-r from ``low`` to ``high``, relative to their mean energy to the -r."""
+    """Integral of E^-r from ``low`` to ``high``, (m,)."""
     power = np.where(np.abs(exponent - 1) < 1e-3, 1 + 1e-3, exponent)
     low = np.maximum(low, 1.0)
     return (high ** (1 - power) - low ** (1 - power)) / (1 - power)
@@ -149,7 +150,7 @@ def nothing_but_noise(counts: np.ndarray) -> np.ndarray:
     some = counts[found]
     blocks = some.shape[1] // NO_SIGNAL_BLOCK
     whole = np.abs(some.mean(1)) * np.sqrt(some.shape[1])
-    noise = np.median(np.abs(np.diff(some, axis=1)), 1) / 0.954
+    noise = np.median(np.abs(np.diff(some, axis=1)), 1) / MEDIAN_DIFFERENCE
     parts = some[:, : blocks * NO_SIGNAL_BLOCK].reshape(len(some), blocks, NO_SIGNAL_BLOCK)
     largest = np.abs(parts.mean(2)).max(1, initial=0.0) * np.sqrt(NO_SIGNAL_BLOCK)
     found[found] = (noise > 0) & (np.maximum(largest, whole) < NO_SIGNAL * noise)

@@ -316,6 +316,7 @@ def identify(
         probability, found = with_evidence(loaded, inputs, probability, beam=beam_of(used))
     joined, present, absent = probability, loaded.present_threshold, loaded.absent_threshold
     probability = borne_out(joined, inputs, used.counts, present=present, absent=absent)
+    too_short = begin_too_late(*window)
     return Identification(
         probability=probability,
         observable=observable,
@@ -325,9 +326,9 @@ def identify(
         model=loaded.name,
         spectrum=used,
         spectrum_warnings=warnings_of(
-            used, window, observable=observable, doubted=probability < joined
+            used, window, observable=observable, doubted=probability < joined, too_short=too_short
         ),
-        too_short=begin_too_late(*window),
+        too_short=too_short,
         cut_ev=cut_ev,
         findings=found,
         group_threshold=loaded.group_threshold,

@@ -74,14 +74,15 @@ def change_of_gain(energy_ev: np.ndarray, counts: np.ndarray) -> GainChange | No
     stretch = [max(n, int(wide_ev / step_ev)) for n, wide_ev in STRETCH]
     if len(counts) < 4 * sum(stretch) or energy_ev[0] <= 0:
         return None
-    found = []
+    edge_ev, found = _distance_to_edges(energy_ev), []
     for channels in range(1, CHANNELS + 1):
         steps = _steps(energy_ev, counts, channels, stretch)
         size, wide_ev = np.abs(steps.change), channels * step_ev
         sharp = (steps.steepest > STEEP * size) & (step_ev <= FINE_EV) | (wide_ev <= SHARP_EV)
-        at_ev = energy_ev[steps.first]
-        least = np.where(_no_edge_at(at_ev, reach_ev=NEAR_EV / 2), LEAST[0], LEAST[2])
-        limit = _limit_of_soft(at_ev, steps, wide_ev, step_ev)
+        apart_ev = edge_ev[steps.first]
+        least = np.where(apart_ev > NEAR_EV / 2, LEAST[0], LEAST[2])
+        near = CLEAR[2] if step_ev <= FINE_EV else np.inf
+        limit = _limit_of_soft(steps, np.where(apart_ev > NEAR_EV + wide_ev, CLEAR[1], near))
         clear = size / steps.misfit
         clear[size < np.log(np.where(sharp, least, LEAST[1]))] = 0.0
         clear[clear < np.where(sharp, CLEAR[0], limit)] = 0.0
@@ -95,12 +96,10 @@ def change_of_gain(energy_ev: np.ndarray, counts: np.ndarray) -> GainChange | No
     return GainChange(first - 1, first + channels - 1, float(factor))
 
 
-def _limit_of_soft(at_ev: np.ndarray, steps: _Steps, wide_ev: float, step_ev: float) -> np.ndarray:
-    """How clear a step over several channels must be to be no edge, (k,)."""
-    free = _no_edge_at(at_ev, reach_ev=NEAR_EV + wide_ev)
-    near = CLEAR[2] if step_ev <= FINE_EV else np.inf
+def _limit_of_soft(steps: _Steps, limit: np.ndarray) -> np.ndarray:
+    """How clear a step over several channels must be to be no edge, (k,); ``limit`` where it lies
+    between power laws as backgrounds are."""
     low, high = EXPONENTS
-    limit = np.where(free, CLEAR[1], near)
     limit[(steps.exponent < low) | (steps.exponent > high)] = np.inf
     low, high = WIDE_EXPONENTS
     usual = (steps.exponent > low) & (steps.exponent < high)
@@ -136,9 +135,9 @@ def _steps(energy_ev, counts, channels: int, stretch: Sequence[int]) -> _Steps:
     return _Steps(first, change, steepest, -slope, misfit.clip(LEFT_OVER))
 
 
-def _no_edge_at(energy_ev: np.ndarray, *, reach_ev: float) -> np.ndarray:
-    """Energies with no identifying edge so near, (n,) bool."""
+def _distance_to_edges(energy_ev: np.ndarray) -> np.ndarray:
+    """Distance of energies (n,) from the nearest identifying edge, (n,)."""
     onsets = np.sort([edge.onset_ev for edge in identifying_sets()])
     after = np.searchsorted(onsets, energy_ev)
     padded = np.concatenate([[-np.inf], onsets, [np.inf]])
-    return np.minimum(energy_ev - padded[after], padded[after + 1] - energy_ev) > reach_ev
+    return np.minimum(energy_ev - padded[after], padded[after + 1] - energy_ev)

@@ -36,7 +36,8 @@ NOTHING = 0.05
 counts are scaled or resampled and do not say what one electron is; they are only reported."""
 _BOTH_SIDES = 2, 12  # nearest and farthest channel beside a spike where such a rise is looked for
 _FEW_BESIDE = 4
-_MEDIAN_DIFFERENCE = 0.954  # median size of the difference of two normal deviates
+MEDIAN_DIFFERENCE = 0.954
+"""Median size of the difference of two standard normal deviates."""
 END_GAP, END_LINE, END_SIGMA, END_OFF = 2, 10, 15.0, 0.04
 """Channels at an end are ragged that lie off the line of those that follow behind a gap, by so many
 standard deviations and by this share."""
@@ -289,7 +290,7 @@ def _rises(counts: np.ndarray, channel: int) -> bool:
     after = counts[channel + near : channel + far + 1]
     if min(len(before), len(after)) < _FEW_BESIDE:
         return True
-    spread = np.median(np.abs(np.diff(before))) / _MEDIAN_DIFFERENCE
+    spread = np.median(np.abs(np.diff(before))) / MEDIAN_DIFFERENCE
     noise = np.sqrt(max(np.median(before), 1.0)) if _whole(counts[None]) else 0.0
     error = max(spread, noise) * np.sqrt(1 / len(before) + 1 / len(after))
     return bool(np.median(after) - np.median(before) > RISE_SIGMA * error)
