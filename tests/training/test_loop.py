@@ -84,16 +84,13 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path, monke
     assert card["validation"]["spectra"] == 4 * BLOCK
 
 
-def test_a_paused_run_is_continued_and_snapshots_are_kept(tmp_path):
-    small = config(spectra=2 * BLOCK, snapshots=(BLOCK,))
+def test_a_paused_run_is_continued(tmp_path):
+    small = config(spectra=2 * BLOCK)
     train(small, out_dir=tmp_path, pause_after_s=0.0)
     assert (tmp_path / CHECKPOINT).exists()
     assert not (tmp_path / "card.json").exists()
     train(small, out_dir=tmp_path)
-    kept = load_file(tmp_path / f"snapshot-{BLOCK}.safetensors")
-    last = load_file(tmp_path / "weights.safetensors")
-    assert kept.keys() == last.keys()
-    assert not torch.equal(kept["bias"], last["bias"])
+    assert (tmp_path / "card.json").exists()
 
 
 def test_the_loss_falls(tmp_path):

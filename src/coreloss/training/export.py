@@ -69,15 +69,15 @@ def validate(model: torch.nn.Module, batch: Batch) -> dict[str, float]:
     return result
 
 
-def decisions(model: torch.nn.Module, batch: Batch) -> dict[str, Any]:
-    """Temperature, thresholds and `group_decisions` from simulated validation spectra.
+def decisions(logits: torch.Tensor, batch: Batch) -> dict[str, Any]:
+    """Temperature, thresholds and `group_decisions` from logits (n, 80) of validation spectra.
 
     Present from where `RIGHT_NAMES` of the names are right, absent below the probability that loses
     `LOST_ELEMENTS` of the visible ones; undetermined between the two.
     """
     counted = batch.counted.cpu().numpy()
     present = batch.present.cpu().numpy()
-    logits = predict(model, batch).double()
+    logits = logits.double()
     temperature = fit_temperature(logits.numpy(), present, counted=counted)
     probability = (logits / temperature).sigmoid().numpy()
     threshold = threshold_for_precision(
@@ -163,7 +163,7 @@ def write_card(
         "architecture": architecture_of(config),
         "config": asdict(config),
         "parameters": sum(value.numel() for value in model.parameters()),
-        **decisions(model, validation),
+        **decisions(predict(model, validation), validation),
         "decisions": f"{len(validation)} validation spectra",
         "right_names": RIGHT_NAMES,
         "lost_elements": LOST_ELEMENTS,

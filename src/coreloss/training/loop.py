@@ -44,7 +44,6 @@ NOT_IN_FINGERPRINT = (
     "device",
     "bf16",
     "patience",
-    "snapshots",
 )
 REPORT_FIELDS = ("report_every", "validation_spectra")
 
@@ -70,7 +69,6 @@ class TrainConfig:
         a front end that stays in float32, without which weak edges would be rounded off: EdgeNet
     materials : 'embedded' or the path of a table of compounds
     report_every : spectra between two validations
-    snapshots : keep the averaged weights at these numbers of spectra as well
     """
 
     model: Any = field(default_factory=EdgeNetConfig)
@@ -91,7 +89,6 @@ class TrainConfig:
     materials: str = "embedded"
     validation_spectra: int = 2048
     report_every: int = 16_384
-    snapshots: tuple[int, ...] = ()
     device: str = "cpu"
     start: str | None = None
     bf16: bool | None = None
@@ -220,8 +217,6 @@ def _train(config, group: Ranks, out_dir: Path, resume: bool, pause_after_s) -> 
             reported = state.seen // config.report_every > before // config.report_every
             if reported:
                 _report(config, state, validation, out_dir)
-            if any(before < wanted <= state.seen for wanted in config.snapshots):
-                write_weights(state.average, out_dir / f"snapshot-{state.seen}.safetensors")
             whole = True
             longest_s = max(longest_s, time.monotonic() - started)
             if reported or time.monotonic() - saved > CHECKPOINT_EVERY_S:
@@ -406,5 +401,5 @@ def _plateau(config: TrainConfig, state: State, score: float) -> None:
 
 def _clear(out_dir: Path) -> None:
     """Remove what another run has left."""
-    for path in (out_dir / CARD, out_dir / LOG, out_dir / WEIGHTS, *out_dir.glob("snapshot-*")):
+    for path in (out_dir / CARD, out_dir / LOG, out_dir / WEIGHTS):
         path.unlink(missing_ok=True)

@@ -11,6 +11,8 @@ from coreloss.runtime.files import replacing
 from coreloss.training.log import read_log
 from coreloss.training.loop import LOG, TrainConfig, train
 
+SEARCHED = "learning_rates.json"
+
 
 def search_learning_rate(
     config: TrainConfig, rates: Sequence[float], *, spectra: int, out_dir: str | Path
@@ -31,10 +33,10 @@ def search_learning_rate(
     for rate in sorted(set(rates)):
         short = replace(
             config, learning_rate=rate, spectra=spectra, report_every=spectra,
-            minutes=None, cpu_minutes=None, snapshots=(), patience=None,
+            minutes=None, cpu_minutes=None, patience=None,
         )  # fmt: skip
         folder = train(short, out_dir=Path(out_dir) / f"rate-{rate:g}")
         rows.append(read_log(folder / LOG)[-1] | {"learning_rate": rate})
-    with replacing(Path(out_dir) / "learning_rates.json") as path:
+    with replacing(Path(out_dir) / SEARCHED) as path:
         path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return max(rows, key=lambda row: row["average_precision"])["learning_rate"]

@@ -10,21 +10,22 @@ import torch
 from coreloss.networks.mlp import MLPConfig
 from coreloss.simulation.simulator import BLOCK
 from coreloss.study.comparison import __main__ as command
-from coreloss.study.comparison import scores as networks
-from coreloss.study.comparison.predictions import read_predictions
+from coreloss.study.comparison import plan as networks
+from coreloss.study.comparison.answers import ANSWERS, load_sets, read_answers
 from coreloss.training.loop import TrainConfig
 
 TINY = TrainConfig(
     model=MLPConfig(width=0.02), spectra=2 * BLOCK, report_every=BLOCK, validation_spectra=64
 )
+FEW = ("--test", 32, "--single", 1)
 BAD = TrainConfig(**vars(TINY) | {"learning_rate": 1e30, "warmup": 1})
 
 
 @pytest.fixture
 def comparison(monkeypatch):
     """Run the command on a plan of tiny networks, without measured files and priorities."""
-    plan = (networks.Run("mlp 1", BAD), networks.Run("mlp 0", TINY))
-    monkeypatch.setattr(networks, "runs", lambda **_: plan)
+    runs = (networks.Run("mlp 1", BAD), networks.Run("mlp 0", TINY))
+    monkeypatch.setattr(networks, "runs", lambda **_: runs)
     monkeypatch.setattr(command, "data_dir", lambda: None)
     monkeypatch.setattr(command.os, "nice", lambda _: 0)
 
@@ -37,20 +38,18 @@ def comparison(monkeypatch):
 
 def test_a_run_that_breaks_down_leaves_the_others_their_turn(tmp_path, comparison, capsys):
     with pytest.raises(SystemExit, match="not trained to the end: mlp 1"):
-        comparison("train", tmp_path, "--test", 32)
+        comparison("train", tmp_path, *FEW)
     assert "training stopped after 0 spectra" in capsys.readouterr().err
     assert not (tmp_path / "mlp 1" / "card.json").exists()
-    logits = read_predictions(tmp_path / "mlp 0")
-    assert {name: tuple(x.shape) for name, x in logits.items()} == {
-        "validation": (32, 80),
-        "test": (32, 80),
-    }
-    sets = networks.load_sets(n_test=32, n_validation=32, directory=None)
+    sets = load_sets(n_test=32, n_validation=32, n_single=1, directory=None)
+    found = read_answers("mlp 0", tmp_path / "mlp 0", sets)
+    sizes = {name: tuple(x.shape) for name, x in found.logits.items()}
+    assert sizes == {"validation": (32, 80), "test": (32, 80), "single": (80, 80)}
     model = command.load_model(str(tmp_path / "mlp 0"))
     with torch.inference_mode():
-        inputs = networks.inputs_of(sets.test)
+        inputs = sets.inputs["test"]
         wanted = model.network(inputs.spectrum, inputs.mask)
-    torch.testing.assert_close(logits["test"], wanted, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.logits["test"], wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_a_slot_ends_before_a_run_that_it_has_no_time_for(tmp_path, comparison):
@@ -61,18 +60,51 @@ def test_a_slot_ends_before_a_run_that_it_has_no_time_for(tmp_path, comparison):
 
 
 def test_networks_from_elsewhere_take_their_place(tmp_path, comparison):
-    comparison("train", tmp_path / "runs", "--only", "mlp 0", "--test", 32)
+    comparison("train", tmp_path / "runs", "--only", "mlp 0", *FEW)
     elsewhere = tmp_path / "from a GPU"
     shutil.copytree(tmp_path / "runs" / "mlp 0", elsewhere)
     card = json.loads((elsewhere / "card.json").read_text())
     card["training"]["seed"], card["provenance"]["device"] = 5, "a GPU"
     (elsewhere / "card.json").write_text(json.dumps(card))
     found = command._sources([tmp_path / "runs", elsewhere])
-    assert list(found) == ["mlp 0", "mlp 5", command.DEFAULT_MODEL]
-    row = command._training(found["mlp 5"])
+    assert list(found) == ["mlp 0, reduced", "mlp 5, reduced", command.DEFAULT_MODEL]
+    row = command._training(found["mlp 5, reduced"])
     assert (row["device"], row["spectra"], row["full_size"]) == ("a GPU", 2 * BLOCK, False)
     assert row["seconds"] == pytest.approx(60 * row["minutes"], abs=0.1)
-    with pytest.raises(SystemExit, match=r"mlp 0 is in .* and in"):
+    with pytest.raises(SystemExit, match=r"mlp 0, reduced is in .* and in"):
         command._sources([tmp_path / "runs", tmp_path / "runs" / "mlp 0"])
     with pytest.raises(SystemExit, match=r"no finished run in it; needed: a folder with card.json"):
         command._sources([tmp_path / "none"])
+
+
+def test_weights_are_not_needed_once_a_network_has_answered(tmp_path, comparison):
+    comparison("train", tmp_path / "runs", "--only", "mlp 0", *FEW)
+    (tmp_path / "runs" / "mlp 0" / "weights.safetensors").unlink()
+    out = tmp_path / "networks.json"
+    comparison("score", tmp_path / "runs", *FEW, "--out", out)
+    stored = json.loads(out.read_text())
+    rows = {row["model"]: row for row in stored["networks"]}
+    assert list(rows) == ["mlp 0, reduced", command.DEFAULT_MODEL]
+    assert rows["mlp 0, reduced"]["parameters"] == 385_520
+    assert stored["missing"]["one U-Net and one ViT"] == ["unet 0", "vit 0"]
+    assert len(stored["curves"]["mlp 0, reduced"]["spectra"]) == 2
+    comparison("score", tmp_path / "runs", *FEW, "--out", tmp_path / "again.json")
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again["networks"] == stored["networks"]
+
+
+def test_what_was_scored_before_on_the_same_spectra_stays(tmp_path, comparison, monkeypatch):
+    out = tmp_path / "networks.json"
+    comparison("train", tmp_path / "one", "--only", "mlp 0", *FEW)
+    comparison("score", tmp_path / "one", *FEW, "--out", out)
+    shutil.copytree(tmp_path / "one" / "mlp 0", tmp_path / "two" / "mlp 0")
+    card = tmp_path / "two" / "mlp 0" / "card.json"
+    about = json.loads(card.read_text())
+    about["training"]["seed"] = 7
+    card.write_text(json.dumps(about))
+    (tmp_path / "two" / "mlp 0").rename(tmp_path / "two" / "another")
+    comparison("score", tmp_path / "two", *FEW, "--out", out)
+    names = [row["model"] for row in json.loads(out.read_text())["networks"]]
+    assert names == ["mlp 0, reduced", command.DEFAULT_MODEL, "mlp 7, reduced"]
+    with pytest.raises(SystemExit, match="answers about other spectra"):
+        comparison("score", tmp_path / "two", "--test", 16, "--single", 1, "--out", out)

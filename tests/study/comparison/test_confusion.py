@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from coreloss.datasets.evaluation import inputs_of, observed_probability
 from coreloss.datasets.published_streams import PARTS, SetPlan, stream_seed
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.identification.trained_model import Model, load_model
@@ -31,6 +32,11 @@ def model_of(answers) -> Model:
     return Model("reads", Reads(answers), {}, 0.5, 0.1, 1.0)
 
 
+def confusion_of(model, batch):
+    chance = observed_probability(model, inputs_of(batch))
+    return bc.confusion(chance, batch, threshold=model.present_threshold)
+
+
 def marked_batch(n_per_element=2, *, lo=25, hi=3071, elements=range(N)) -> Batch:
     """Flat spectra with a spike 20 channels + label above the start of the window."""
     label = torch.tensor([k for k in elements for _ in range(n_per_element)])
@@ -40,7 +46,7 @@ def marked_batch(n_per_element=2, *, lo=25, hi=3071, elements=range(N)) -> Batch
     mask = torch.zeros(n, 3072, dtype=torch.bool)
     mask[:, lo : hi + 1] = True
     present = torch.nn.functional.one_hot(label, N).bool()
-    observable = bc.observed_probability(model_of(torch.ones(N, N)), NetworkInput(counts, mask))
+    observable = observed_probability(model_of(torch.ones(N, N)), NetworkInput(counts, mask))
     observable = torch.from_numpy(observable > 0.5)
     zeros, processed = torch.zeros(n, N), torch.zeros(n).bool()
     labels = (present, observable, zeros, zeros, processed)
@@ -48,7 +54,7 @@ def marked_batch(n_per_element=2, *, lo=25, hi=3071, elements=range(N)) -> Batch
 
 
 def test_a_perfect_network_confuses_nothing():
-    found = bc.confusion(model_of(torch.eye(N)), marked_batch())
+    found = confusion_of(model_of(torch.eye(N)), marked_batch())
     np.testing.assert_array_equal(found.rates, np.eye(N))
     np.testing.assert_array_equal(found.shares, np.eye(N, N + 1))
     assert bc.confused_pairs(found.rates) == ()
@@ -59,7 +65,7 @@ def test_a_perfect_network_confuses_nothing():
 def test_a_network_that_takes_manganese_for_iron():
     answers = torch.eye(N)
     answers[MN] = answers[FE]
-    found = bc.confusion(model_of(answers), marked_batch())
+    found = confusion_of(model_of(answers), marked_batch())
     assert (found.rates[MN, MN], found.rates[MN, FE], found.rates[FE, MN]) == (0, 1, 0)
     (pair,) = bc.confused_pairs(found.rates)
     assert pair == bc.ConfusedPair("Mn", "Fe", 1.0, 68.0, "Mn L23 640 eV", "Fe L23 708 eV")
@@ -73,7 +79,7 @@ def test_several_predictions_share_one_unit_and_none_has_a_column():
     answers = torch.eye(N)
     answers[MN, [MN, FE, CO]] = 1
     answers[O] = 0
-    found = bc.confusion(model_of(answers), marked_batch())
+    found = confusion_of(model_of(answers), marked_batch())
     np.testing.assert_array_equal(found.rates[MN, [MN, FE, CO]], [1, 1, 1])
     np.testing.assert_allclose(found.shares[MN, [MN, FE, CO]], 1 / 3)
     assert found.shares[O, N] == 1
@@ -83,7 +89,7 @@ def test_several_predictions_share_one_unit_and_none_has_a_column():
 
 def test_elements_outside_the_window_are_not_predicted():
     window = {"lo": 600, "hi": 700, "elements": [MN]}
-    found = bc.confusion(model_of(torch.ones(N, N)), marked_batch(**window))
+    found = confusion_of(model_of(torch.ones(N, N)), marked_batch(**window))
     assert found.rates[MN, MN] == 1
     assert found.rates[MN, FE] == found.observable[MN, FE] == 0  # Fe L at 708 eV
     assert np.isnan(found.rates[FE]).all()
@@ -152,6 +158,6 @@ def test_wide_windows_hold_the_edge_too():
 
 
 def test_the_shipped_network_finds_most_elements(simulated):
-    found = bc.confusion(load_model(), simulated)
+    found = confusion_of(load_model(), simulated)
     assert np.diag(found.rates).mean() > 0.6
     np.testing.assert_allclose(found.shares.sum(1), 1)

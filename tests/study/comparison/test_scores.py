@@ -11,24 +11,25 @@ from torch import nn
 
 from coreloss.axis import N_CHANNELS
 from coreloss.datasets.measured import ExperimentalSet
-from coreloss.identification.trained_model import Model
+from coreloss.edges import ELEMENTS
 from coreloss.networks.architectures import build, config_of
+from coreloss.networks.ensemble import Ensemble
 from coreloss.scoring.calibration import threshold_precision_equals_recall
 from coreloss.scoring.metrics import scores
+from coreloss.study.comparison import answers as asked
+from coreloss.study.comparison import plan, tables
 from coreloss.study.comparison import scores as networks
-from coreloss.study.comparison import tables
 from coreloss.study.comparison.costs import cost_of, layers_of
 
 
 class Oracle(nn.Module):
     """Knows the labels of the spectra that it is shown, by their content, more or less surely."""
 
-    def __init__(self, batches, noise: float = 0.0) -> None:
+    def __init__(self, sets, noise: float = 0.0) -> None:
         super().__init__()
-        self.anchor = nn.Parameter(torch.zeros(1))
         self.known, self.noise = {}, noise
-        for batch in batches:
-            inputs = networks.inputs_of(batch)
+        for batch in (sets.validation, sets.test, sets.single):
+            inputs = asked.inputs_of(batch)
             for spectrum, present in zip(inputs.spectrum, batch.present, strict=True):
                 self.known[spectrum.numpy().tobytes()] = present
 
@@ -40,17 +41,15 @@ class Oracle(nn.Module):
 
 @pytest.fixture(scope="module")
 def sets():
-    return networks.load_sets(n_test=512, n_validation=256, directory=None)
+    return asked.load_sets(n_test=512, n_validation=256, n_single=2, directory=None)
 
 
-def model_of(network, sets):
-    return networks.decided(
-        Model("oracle", network, {"parameters": 1}, 0.5, 0.1, 1.0), sets.validation
-    )
+def answers(sets, noise: float = 0.0):
+    return asked.answers_of("oracle", Oracle(sets, noise), sets)
 
 
 def test_an_oracle_is_perfect(sets):
-    row = networks.score(model_of(Oracle([sets.validation, sets.test]), sets), sets)
+    row = networks.score(answers(sets), sets)
     for part in ("simulated", "simulated_visible"):
         assert row[part]["f1"] == row[part]["exact_match_ratio"] == 1.0
         assert row[part]["ece"] < 1e-3
@@ -60,10 +59,10 @@ def test_an_oracle_is_perfect(sets):
 
 
 def test_scores_are_those_of_the_threshold_from_validation(sets):
-    model = model_of(Oracle([sets.validation, sets.test], noise=3.0), sets)
-    row = networks.score(model, sets)
+    found = answers(sets, 3.0)
+    row = networks.score(found, sets)
     assert 0.4 < row["simulated_visible"]["f1"] < 0.98
-    chance = networks.observed_probability(model, networks.inputs_of(sets.test))
+    chance = found.probability("test", asked.inputs_of(sets.test))
     counted = sets.test.counted.numpy()
     wanted = scores(
         sets.test.present.numpy(), chance, subset="", counted=counted,
@@ -73,25 +72,46 @@ def test_scores_are_those_of_the_threshold_from_validation(sets):
     low, high = row["simulated_visible"]["intervals"]["f1"]
     assert low < wanted.f1 < high
     rates = row["decisions"]["simulated_visible"]
-    named = (chance >= model.present_threshold) & counted
+    named = (chance >= found.present_threshold) & counted
     wrong = named & ~sets.test.present.numpy()
     assert rates["wrong_of_present"] == pytest.approx(wrong.sum() / named.sum())
 
 
 def test_an_ensemble_answers_with_the_mean_of_its_members(sets):
-    right, noisy = (
-        model_of(Oracle([sets.validation, sets.test], noise), sets) for noise in (0.0, 4.0)
-    )
-    both = networks.ensemble("both", [right, noisy], sets.validation)
-    x, mask = networks.inputs_of(sets.test).spectrum[:4], sets.test.mask[:4]
-    mean = sum(m.network(x, mask).double().sigmoid() for m in (right, noisy)) / 2
-    torch.testing.assert_close(both.network(x, mask).double().sigmoid(), mean, atol=1e-5, rtol=1e-4)
-    assert both.card["parameters"] == 2
+    right, noisy = answers(sets), answers(sets, 4.0)
+    both = asked.together("both", [right, noisy], sets)
+    mean = sum(torch.sigmoid(one.logits["test"].double()) for one in (right, noisy)) / 2
+    torch.testing.assert_close(torch.sigmoid(both.logits["test"]), mean)
+    network = Ensemble([Oracle(sets), Oracle(sets, 4.0)])
+    inputs = asked.inputs_of(sets.validation)
+    wanted = network(inputs.spectrum, inputs.mask).double()
+    torch.testing.assert_close(both.logits["validation"], wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_answers_survive_a_file_and_belong_to_their_spectra(sets, tmp_path):
+    told = answers(sets, 3.0)
+    asked.write_answers(told, tmp_path, sets)
+    again = asked.read_answers("oracle", tmp_path, sets)
+    before, after = (networks.score(one, sets)["simulated"] for one in (told, again))
+    for name in ("f1", "exact_match_ratio", "rmse"):
+        assert after[name] == pytest.approx(before[name], abs=2e-3)
+    other = asked.load_sets(n_test=512, n_validation=256, n_single=2, directory=None, seed=1)
+    with pytest.raises(ValueError, match="answers about other spectra"):
+        asked.read_answers("oracle", tmp_path, other)
+    (tmp_path / asked.ANSWERS).write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="no answers of a network"):
+        asked.read_answers("oracle", tmp_path, sets)
+
+
+def test_an_oracle_confuses_nothing(sets):
+    found = networks.confused(answers(sets), sets)
+    assert found["confused_pairs"] == []
+    np.testing.assert_array_equal(found["confusion"], np.eye(len(ELEMENTS)))
 
 
 def test_the_plan_names_each_run_once_and_reduces_sizes_without_a_gpu():
-    reduced = networks.runs(full=False, cpu_minutes=30, materials="embedded")
-    full = networks.runs(full=True, cpu_minutes=30, materials="embedded", device="cuda")
+    reduced = plan.runs(full=False, cpu_minutes=30, materials="embedded")
+    full = plan.runs(full=True, cpu_minutes=30, materials="embedded", device="cuda")
     assert [run.name for run in reduced] == [run.name for run in full]
     assert len({run.name for run in full}) == len(full)
     for small, large in zip(reduced, full, strict=True):
@@ -100,9 +120,14 @@ def test_the_plan_names_each_run_once_and_reduces_sizes_without_a_gpu():
         assert large.config.cpu_minutes is None
         assert small.config.model.width <= large.config.model.width
     names = {run.name for run in full}
-    assert all(set(members) <= names for members in networks.ENSEMBLES.values())
-    assert [run.name for run in full[:7]] == [f"{name} 0" for name in networks.PUBLISHED]
-    assert {run.name.split(",")[0].split(" ")[0] for run in full} == set(networks.REDUCED)
+    members = {member for members in plan.ENSEMBLES.values() for member in members}
+    assert {member.removesuffix(", reduced") for member in members} <= names
+    heads = {(run.config.model.head, run.name.split(" ")[0]) for run in full if " head" in run.name}
+    assert heads == {("flatten", "unet,"), ("average", "unet,"), ("flatten", "vit,")} | {
+        (head, "vit,") for head in ("average", "token", "sequence")
+    }
+    assert [run.name for run in full[:7]] == [f"{name} 0" for name in plan.PUBLISHED]
+    assert {run.name.split(",")[0].split(" ")[0] for run in full} == set(plan.REDUCED)
     theirs = [run.config for run in full if "paper" in run.name]
     assert [config.model for config in theirs] == [run.config.model for run in full[:7]]
     for config in theirs:
@@ -139,7 +164,7 @@ def test_attention_counts_among_the_operations():
 
 
 def test_tables_hold_the_stored_numbers(sets):
-    row = networks.score(model_of(Oracle([sets.validation, sets.test], 3.0), sets), sets)
+    row = networks.score(answers(sets, 3.0), sets)
     row |= {"architecture": "edgenet", "spectra": 1024, "minutes": 2.0, "device": "cpu (here)"}
     row |= {"recipe": "masked_bce", "started": False, "config": {}, "model": "edgenet 0"}
     text = tables.networks_table([row], "simulated")
@@ -159,7 +184,7 @@ def test_tables_hold_the_stored_numbers(sets):
 
 def test_thresholds_of_measured_files_stand_beside_ours(sets):
     files = ExperimentalSet(
-        inputs=networks.inputs_of(sets.test),
+        inputs=asked.inputs_of(sets.test),
         present=sets.test.present,
         counted=sets.test.counted,
         records=tuple(SimpleNamespace(id=f"lab{n % 7}_{n}") for n in range(len(sets.test))),
@@ -167,12 +192,16 @@ def test_thresholds_of_measured_files_stand_beside_ours(sets):
         dose=np.ones(len(sets.test)),
     )
     measured = replace(sets, measured={"A": files}, choosing=files)
-    model = model_of(Oracle([sets.validation, sets.test], noise=3.0), sets)
-    part = networks.score(model, measured)["measured_A"]
+    found = asked.answers_of("oracle", Oracle(sets, 3.0), measured)
+    row = networks.score(found, measured)
+    part = row["measured_A"]
     chosen, *fixed = part["other_thresholds"]
     assert chosen["origin"] == "measured validation half"
     assert [entry["threshold"] for entry in fixed] == list(networks.PAPER_THRESHOLDS)
-    chance = networks.observed_probability(model, files.inputs)
+    chance = found.probability("measured_A", files.inputs)
+    called = (chance >= part["threshold"]) & files.counted.numpy()
+    for record, names, one in zip(files.records, row["named"].values(), called, strict=True):
+        assert row["named"][record.id] == names == [ELEMENTS[k] for k in np.flatnonzero(one)]
     labels = files.present.numpy(), chance
     counted = files.counted.numpy()
     assert chosen["threshold"] == threshold_precision_equals_recall(*labels, counted=counted)
@@ -185,7 +214,7 @@ def test_thresholds_of_measured_files_stand_beside_ours(sets):
 
 
 def test_reliability_survives_storage(sets):
-    row = networks.score(model_of(Oracle([sets.validation, sets.test], 3.0), sets), sets)
+    row = networks.score(answers(sets, 3.0), sets)
     part = json.loads(json.dumps(row["simulated_visible"]))
     diagram = networks.reliability_of(part)
     assert diagram.ece == part["ece"]

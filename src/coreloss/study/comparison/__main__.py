@@ -1,18 +1,21 @@
 """The comparison of networks: trainings of all architectures and their scores.
 
-    python -m coreloss.study.comparison train RUNS [--minutes 30] [--part 0/2] [--only NAME]
+    python -m coreloss.study.comparison train RUNS [--minutes 45] [--part 0/2] [--only NAME]
+    python -m coreloss.study.comparison rates RUNS --only NAME [--spectra 16384]
+    python -m coreloss.study.comparison answer FOLDER...
     python -m coreloss.study.comparison score FOLDER...
 
-`train` goes through the list of `scores.runs`, most important first; the same command goes on where
+`train` goes through the list of `plan.runs`, most important first; the same command goes on where
 it was. Several processes share the work, each with its part. Without more, sizes are reduced and
 each network gets `--minutes` of CPU time, at the lowest priority. `--full` trains the networks of
 published size on as many spectra as the paper, for a GPU (`--device cuda`); `--slot 9` ends within
-nine minutes, to be continued. Beside the weights of each lie its answers to the test spectra.
-`score` scores what is finished, the shipped network, the ensembles and some snapshots, to
-book/results/networks.json; it goes on with what it has written itself, by the same code. A FOLDER
-holds runs, or is one: networks of full size that were trained elsewhere take their place among the
-others, with the device, the spectra and the seconds of their training, whatever their folder is
-called.
+nine minutes, to be continued. `rates` compares learning rates on short runs. `answer` asks every
+network about the test spectra and keeps what it says beside its card: enough to score it where its
+weights are too large to bring back (`train` does the same).
+`score` scores what has answered or can be asked, the shipped network, and the ensembles, to
+book/results/networks.json. A FOLDER holds runs, or is one: networks of full size that were trained
+elsewhere take their place among the others, with the device, the spectra and the seconds of their
+training, whatever their folder is called. What was scored before on the same spectra stays.
 """
 
 from __future__ import annotations
@@ -24,7 +27,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -32,69 +34,68 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from coreloss.datasets.measured import data_dir
-from coreloss.identification.trained_model import DEFAULT_MODEL, Model, load_model
-from coreloss.networks.architectures import build
-from coreloss.study.comparison import scores as networks
-from coreloss.study.comparison.confusion import (
-    confused_pairs,
-    confusion,
-    observable_rates,
-    single_element_batch,
+from coreloss.identification.trained_model import DEFAULT_MODEL, load_model
+from coreloss.runtime.provenance import provenance
+from coreloss.simulation.stream import simulator_fingerprint
+from coreloss.study.comparison import plan
+from coreloss.study.comparison.answers import (
+    ANSWERS,
+    Answers,
+    Sets,
+    answers_of,
+    load_sets,
+    read_answers,
+    together,
+    write_answers,
 )
-from coreloss.study.comparison.predictions import PREDICTIONS, write_predictions
+from coreloss.study.comparison.confusion import observable_rates
+from coreloss.study.comparison.scores import confused, score
 from coreloss.study.comparison.tables import thresholds_table
 from coreloss.study.results import Writer
 from coreloss.training.log import read_log
 from coreloss.training.loop import CARD, LOG, train
+from coreloss.training.search import SEARCHED, search_learning_rate
 
-SNAPSHOT_SETS = ("simulated", "measured")
 FINISH_S = 60.0
-"""Kept at the end of a slot for the card and the predictions of the last network."""
+"""Kept at the end of a slot for the card and the answers of the last network."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=("train", "score"))
+    parser.add_argument("task", choices=("train", "rates", "answer", "score"))
     parser.add_argument("folder", type=Path, nargs="+", help="of runs; one to train")
-    parser.add_argument("--minutes", type=float, default=30.0, help="CPU minutes of each run")
+    parser.add_argument("--minutes", type=float, default=45.0, help="CPU minutes of each run")
     parser.add_argument("--materials", default="embedded")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--full", action="store_true", help="published sizes and spectra")
     parser.add_argument("--slot", type=float, help="stop after so many minutes")
     parser.add_argument("--part", default="0/1", help="this process of how many, such as 0/2")
     parser.add_argument("--only", nargs="+", help="names of runs")
-    parser.add_argument("--test", type=int, default=4096, help="simulated test spectra")
+    parser.add_argument("--spectra", type=int, default=16_384, help="for each learning rate")
+    parser.add_argument("--test", type=int, default=2048, help="simulated test spectra")
+    parser.add_argument("--single", type=int, default=100, help="spectra of each element alone")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    {"train": train_all, "score": score_all}[args.task](args)
+    tasks = {"train": train_all, "rates": rate_all, "answer": answer_all, "score": score_all}
+    try:
+        tasks[args.task](args)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
 
 
 def train_all(args: argparse.Namespace) -> None:
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise SystemExit("one network at a time is for several processes: use coreloss train")
-    if args.device == "cpu":
-        os.nice(19)  # hours of work that can wait for everything else
-    if len(args.folder) > 1:
-        raise SystemExit(f"{len(args.folder)} folders to train in; give one")
     part, parts = map(int, args.part.split("/"))
-    plan = networks.runs(
-        full=args.full, cpu_minutes=args.minutes, materials=args.materials, device=args.device
-    )
-    if unknown := sorted(set(args.only or ()) - {run.name for run in plan}):
-        raise SystemExit(
-            f"no run {', '.join(unknown)}; there are: {', '.join(r.name for r in plan)}"
-        )
-    chosen = [run for run in plan if not args.only or run.name in args.only]
     end = math.inf if args.slot is None else time.monotonic() + 60 * args.slot - FINISH_S
     sets = cache(lambda: _sets(args))
     broken = []
-    for run in chosen[part::parts]:
+    for run in _chosen(args)[part::parts]:
         folder, left = args.folder[0] / run.name, end - time.monotonic()
-        if (folder / CARD).exists() and (folder / PREDICTIONS).exists():
+        if (folder / CARD).exists() and (folder / ANSWERS).exists():
             continue
         if left < 0:
             break
@@ -104,72 +105,101 @@ def train_all(args: argparse.Namespace) -> None:
         except ValueError as error:  # the others can do without this one
             print(error, file=sys.stderr, flush=True)
             broken.append(run.name)
-        if (folder / CARD).exists() and not (folder / PREDICTIONS).exists():
-            write_predictions(folder, sets(), device=args.device)
+        if (folder / CARD).exists() and not (folder / ANSWERS).exists():
+            _ask(run.name, folder, sets(), device=args.device)
     if broken:
         raise SystemExit(f"not trained to the end: {', '.join(broken)}")
 
 
-def _sets(args: argparse.Namespace) -> networks.Sets:
-    return networks.load_sets(n_test=args.test, n_validation=args.test, directory=data_dir())
+def rate_all(args: argparse.Namespace) -> None:
+    for run in _chosen(args):
+        folder = args.folder[0] / RATES / run.name
+        best = search_learning_rate(run.config, plan.RATES, spectra=args.spectra, out_dir=folder)
+        print(f"{run.name}: {best:g} of {', '.join(f'{rate:g}' for rate in plan.RATES)}")
+
+
+def answer_all(args: argparse.Namespace) -> None:
+    sets = _sets(args)
+    for name, source in _sources(args.folder).items():
+        folder = source.card.parent
+        if source.is_run and not (folder / ANSWERS).exists():
+            print(name, flush=True)
+            _ask(name, folder, sets, device=args.device)
+
+
+def _chosen(args: argparse.Namespace) -> list[plan.Run]:
+    """Runs of the plan that were asked for; on a processor, at the lowest priority."""
+    if args.device == "cpu":
+        os.nice(19)  # hours of work that can wait for everything else
+    if len(args.folder) > 1:
+        raise SystemExit(f"{len(args.folder)} folders to train in; give one")
+    runs = plan.runs(
+        full=args.full, cpu_minutes=args.minutes, materials=args.materials, device=args.device
+    )
+    if unknown := sorted(set(args.only or ()) - {run.name for run in runs}):
+        raise SystemExit(
+            f"no run {', '.join(unknown)}; there are: {', '.join(r.name for r in runs)}"
+        )
+    return [run for run in runs if not args.only or run.name in args.only]
+
+
+def _sets(args: argparse.Namespace) -> Sets:
+    n = {"n_test": args.test, "n_validation": args.test, "n_single": args.single}
+    return load_sets(**n, directory=data_dir())
+
+
+def _ask(name: str, folder: Path, sets: Sets, *, device: str = "cpu") -> Answers:
+    answers = answers_of(name, load_model(str(folder)).network, sets, device=device)
+    write_answers(answers, folder, sets)
+    return answers
 
 
 def score_all(args: argparse.Namespace) -> None:
     result = Writer("networks", args.out)
     sets = _sets(args)
-    single = single_element_batch(max(args.test // 128, 4), seed=0)
     about = {
+        "spectra": {"simulator": simulator_fingerprint(), "sets": sets.fingerprint},
         "sets": {
             "test": len(sets.test),
             "validation": len(sets.validation),
-            "single": len(single),
+            "single": len(sets.single),
             **{f"measured_{quality}": len(m.records) for quality, m in sets.measured.items()},
         },
-        "observable": np.round(observable_rates(single), 2).tolist(),
+        "observable": np.round(observable_rates(sets.single), 2).tolist(),
     }
-    stored = result.kept()
-    usable = stored.get("sets") == about["sets"]
-    known = {row["model"]: row for row in stored["networks"]} if usable else {}
-    old_snapshots = stored["snapshots"] if usable else []
+    stored = json.loads(result.path.read_text()) if result.path.is_file() else {}
+    if stored.get("spectra") != about["spectra"]:
+        stored = {}
     sources = _sources(args.folder)
-
-    @cache
-    def model_of(name: str) -> Model:
-        model = replace(load_model(sources[name].model), name=name)
-        return networks.decided(model, sets.validation)
-
-    rows: dict[str, dict[str, Any]] = {}
-    curves: dict[str, dict[str, Any]] = {}
-    snapshots: list[dict[str, Any]] = []
-
-    def write() -> None:
-        result.write(
-            about | {"networks": list(rows.values()), "snapshots": snapshots, "curves": curves}
-        )
-
+    rows = {row["model"]: row for row in stored.get("networks", ()) if "members" not in row}
+    curves, rates = (dict(stored.get(key, {})) for key in ("curves", "learning_rates"))
+    rates |= _rates(args.folder)
+    answers: dict[str, Answers] = {}
     for name, source in sources.items():
-        training = _training(source)
+        answers[name] = _answers(name, source, sets)
+        rows[name] = _row(answers[name], sets) | _training(source)
         curves[name] = _columns(source.log)
-        if all(known.get(name, {}).get(key) == value for key, value in training.items()):
-            rows[name] = known[name]
-            snapshots += [entry for entry in old_snapshots if entry["model"] == name]
-            continue
-        rows[name] = _row(model_of(name), sets, single) | training
-        parts = _snapshots(source.log.parent)
-        snapshots += [_snapshot(model_of(name), part, sets) for part in parts]
-        write()
-    for name, members in networks.ENSEMBLES.items():
-        if not set(members) <= set(rows):
-            continue
-        if name in known and all(rows[member] is known.get(member) for member in members):
-            rows[name] = known[name]
-            continue
-        model = networks.ensemble(name, [model_of(m) for m in members], sets.validation)
-        rows[name] = _row(model, sets, single) | {"members": list(members)}
-    write()
+    ensembles, missing = {}, {}
+    for name, members in plan.ENSEMBLES.items():
+        missing[name] = [member for member in members if member not in rows]
+        if set(members) <= set(answers):
+            found = together(name, [answers[member] for member in members], sets)
+            parameters = sum(rows[member]["parameters"] for member in members)
+            ensembles[name] = _row(found, sets) | {
+                "members": list(members),
+                "parameters": parameters,
+            }
+    result.write(
+        about
+        | {"networks": [*rows.values(), *ensembles.values()], "missing": missing}
+        | {"curves": curves, "learning_rates": rates}
+    )
     for part in (f"measured_{quality}" for quality in sets.measured):
         print(f"\n{part}: F1 / EMR by origin of the threshold")
-        print(thresholds_table(list(rows.values()), part), flush=True)
+        print(thresholds_table([*rows.values(), *ensembles.values()], part), flush=True)
+
+
+RATES = "rates"
 
 
 class NetworkFiles(NamedTuple):
@@ -178,6 +208,11 @@ class NetworkFiles(NamedTuple):
     model: str
     card: Path
     log: Path
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is the output of a training, not a shipped network."""
+        return self.model == str(self.card.parent)
 
 
 def _sources(folders: Sequence[Path]) -> dict[str, NetworkFiles]:
@@ -198,37 +233,45 @@ def _sources(folders: Sequence[Path]) -> dict[str, NetworkFiles]:
 
 
 def _name_of(card: Path) -> str:
-    """That of the folder if the plan has it, else architecture and seed."""
-    if card.parent.name in networks.names():
-        return card.parent.name
+    """That of the folder if the plan has it, else architecture and seed; and whether reduced."""
     about = json.loads(card.read_text())
-    return f"{about['architecture']} {about['training']['seed']}"
+    known = card.parent.name in plan.names()
+    name = card.parent.name if known else f"{about['architecture']} {about['training']['seed']}"
+    full = plan.is_full_size(about["architecture"], about["config"])
+    return name if full else f"{name}, reduced"
 
 
-def _row(model, sets, single) -> dict:
-    row = networks.score(model, sets)
-    found = confusion(model, single)
-    row["confused_pairs"] = [vars(pair) for pair in confused_pairs(found.rates, 12, nuisance=True)]
-    row["confusion"] = np.round(found.rates, 3).tolist()
-    row["confusion_shares"] = np.round(found.shares, 3).tolist()
+def _answers(name: str, source: NetworkFiles, sets: Sets) -> Answers:
+    folder = source.card.parent
+    if source.is_run and (folder / ANSWERS).exists():
+        return read_answers(name, folder, sets)
+    return answers_of(name, load_model(source.model).network, sets)
+
+
+def _row(answers: Answers, sets: Sets) -> dict[str, Any]:
+    row = score(answers, sets) | confused(answers, sets)
+    row["scored_with"] = provenance()["commit"]
     parts = ("simulated", "simulated_visible", "measured_A", "measured_AB")
     said = [f"{k} {row[k]['f1']:.3f}/{row[k]['exact_match_ratio']:.3f}" for k in parts if k in row]
-    print(f"{model.name}: F1/EMR {', '.join(said)}", flush=True)
+    print(f"{answers.name}: F1/EMR {', '.join(said)}", flush=True)
     return row
 
 
-def _training(source: NetworkFiles) -> dict:
+def _training(source: NetworkFiles) -> dict[str, Any]:
     """What the card and the log say about the training of a network, all of its stages."""
     card, last = json.loads(source.card.read_text()), read_log(source.log)[-1]
     training, minutes = card["training"], last["minutes"]
     spent = {"minutes": minutes, "seconds": round(60 * minutes, 1)}
+    if "cpu_minutes" in last and card["provenance"]["device"].startswith("cpu"):
+        spent["cpu_minutes"] = last["cpu_minutes"]
     stages = training.get("stages", [{"spectra": last["spectra"]}])
     return {
         "architecture": card["architecture"],
         "config": card["config"],
+        "parameters": card["parameters"],
         "spectra": int(sum(stage["spectra"] for stage in stages)),
         **({} if training["start"] else spent),
-        "full_size": networks.is_full_size(card["architecture"], card["config"]),
+        "full_size": plan.is_full_size(card["architecture"], card["config"]),
         "device": card["provenance"]["device"],
         "started": bool(training["start"]),
         "recipe": training.get("loss", "masked_bce"),
@@ -238,25 +281,10 @@ def _training(source: NetworkFiles) -> dict:
     }
 
 
-def _snapshot(model, path: Path, sets) -> dict:
-    """Scores of the weights that a network had after fewer spectra."""
-    network = build(model.network.config)
-    network.load_state_dict(load_file(path))
-    early = networks.decided(replace(model, network=network.eval()), sets.validation)
-    found = networks.score(early, sets)
-    keep = ("f1", "exact_match_ratio", "average_precision")
-    scores = {k: {n: v[n] for n in keep} for k, v in found.items() if k.startswith(SNAPSHOT_SETS)}
-    return {"model": model.name, "spectra": _spectra_of(path)} | scores
-
-
-def _snapshots(folder: Path) -> list[Path]:
-    """Those that are scored, see `scores.SCORED`."""
-    kept = sorted(folder.glob("snapshot-*.safetensors"), key=_spectra_of)
-    return [path for path in kept if _spectra_of(path) in networks.SCORED]
-
-
-def _spectra_of(path: Path) -> int:
-    return int(path.stem.removeprefix("snapshot-"))
+def _rates(folders: Sequence[Path]) -> dict[str, Any]:
+    """Results of `search_learning_rate` by the name of the run."""
+    found = (path for folder in folders for path in sorted(folder.glob(f"{RATES}/*/{SEARCHED}")))
+    return {path.parent.name: json.loads(path.read_text()) for path in found}
 
 
 def _columns(log: Path) -> dict[str, list[float]]:

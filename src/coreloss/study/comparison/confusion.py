@@ -15,10 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from coreloss.datasets.evaluation import inputs_of, observed_probability
 from coreloss.datasets.published_streams import PARTS, bare_source, block_size, stream_seed
 from coreloss.edges import ELEMENTS, EdgeShell, edge_shells, identifying_sets
-from coreloss.identification.trained_model import Model
 from coreloss.scoring.metrics import as_array, checked_labels, checked_threshold, confusion_rates
 from coreloss.simulation.batch import Batch, concatenate
 from coreloss.simulation.settings import SimulationSettings
@@ -84,13 +82,12 @@ def single_element_batch(
     )
 
 
-def confusion(model: Model, batch: Batch) -> Confusion:
-    """Confusion of a network on spectra of one element each, at the threshold of the model.
+def confusion(probability, batch: Batch, *, threshold: float) -> Confusion:
+    """Confusion on spectra of one element each.
 
-    Elements without an identifying edge in the window count as not predicted.
+    ``probability`` (n, 80) is 0 for elements without an identifying edge in the window, which thus
+    count as not predicted.
     """
-    probability = observed_probability(model, inputs_of(batch))
-    threshold = model.present_threshold
     present = as_array(batch.present)
     return Confusion(
         rates=confusion_rates(present, probability, threshold=threshold),

@@ -1,30 +1,19 @@
-"""The comparison of networks: which are trained, how, and how all of them are scored.
+"""How all networks of the comparison are scored: by the same code on the same spectra.
 
-Every network is scored by the same code on the same spectra. Threshold and temperature of each are
-fixed on simulated validation spectra; simulated test spectra, measured spectra and spectra of
-single elements follow without another choice.
+Threshold and temperature of each are fixed on simulated validation spectra; simulated test spectra,
+measured spectra and spectra of single elements follow without another choice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
 
-from coreloss.datasets.evaluation import SNR_EDGES, inputs_of, observed_probability
-from coreloss.datasets.measured import (
-    MEASURED_SETS,
-    ExperimentalSet,
-    experimental_set,
-    measured_set,
-)
-from coreloss.identification.trained_model import Model
-from coreloss.networks.architectures import config_of
-from coreloss.networks.ensemble import Ensemble
+from coreloss.datasets.evaluation import SNR_EDGES
+from coreloss.edges import ELEMENTS
 from coreloss.scoring.calibration import (
     Reliability,
     fit_temperature,
@@ -39,155 +28,32 @@ from coreloss.scoring.metrics import (
     scores_by_snr,
 )
 from coreloss.simulation.batch import Batch
-from coreloss.simulation.simulator import BLOCK, Simulator
-from coreloss.training.export import decisions
-from coreloss.training.loop import TrainConfig
+from coreloss.study.comparison.answers import Answers, Sets
+from coreloss.study.comparison.confusion import confused_pairs, confusion
 
-PUBLISHED = ("unet", "vit", "cct", "cnn", "resnet", "mlp", "cnn_bilstm")
-"""Networks of others, most important first."""
-FURTHER = (("unet", 1), ("vit", 1), ("unet", 2), ("edgenet", 1), ("edgenet_medium", 0))
-"""Architectures and seeds that are trained when every network has been, with both recipes."""
-REDUCED: dict[str, dict[str, Any]] = {
-    "edgenet": {},
-    "edgenet_medium": {},
-    "unet": {"width": 0.125},
-    "vit": {"width": 0.5, "heads": 2, "layers": 3},
-    "mlp": {"width": 0.25},
-    "cnn": {"width": 0.0625},
-    "resnet": {"width": 0.0625},
-    "cct": {"width": 0.25, "heads": 2, "layers": 3},
-    "cnn_bilstm": {"width": 0.5},
-}
-"""Sizes for a processor: tens of training spectra per second and core."""
-SIZES = ("width", "layers", "heads")
-"""What `REDUCED` may reduce; other parts of a configuration are choices."""
-LEARNING_RATE = {"edgenet": 3e-3, "edgenet_medium": 2e-3}
-"""Where it is not the 1e-3 of the paper."""
-ENSEMBLES = {
-    "paper's ensemble (3 U-Net, 2 ViT)": ("unet 0", "unet 1", "unet 2", "vit 0", "vit 1"),
-    "all six of the paper": ("unet 0", "vit 0", "mlp 0", "cnn 0", "resnet 0", "cct 0"),
-    "EdgeNet, two seeds": ("edgenet 0", "edgenet 1"),
-}
-SNAPSHOTS = tuple(BLOCK * 2**k for k in range(1, 12))
-"""Spectra at which the averaged weights of every run are kept: equal numbers of spectra."""
-SCORED = SNAPSHOTS[3::2]  # from 8192 on
+CONFUSED_PAIRS = 12
 PAPER_THRESHOLDS = (0.5, 0.6, 0.7)
 """Of the paper's networks, for measured spectra."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """One training of the comparison, by name."""
-
-    name: str
-    config: TrainConfig
-
-
-@dataclass(frozen=True, eq=False)
-class Sets:
-    """What all networks are scored on, and the measured files that a threshold may be chosen on."""
-
-    validation: Batch
-    test: Batch
-    measured: Mapping[str, ExperimentalSet]
-    choosing: ExperimentalSet | None = None
-
-
-def runs(*, full: bool, cpu_minutes: float, materials: str, device: str = "cpu") -> tuple[Run, ...]:
-    """The trainings of the comparison, most important first.
-
-    All networks see our recipe with the learning rate of `LEARNING_RATE` first, and those of others
-    then the "paper recipe": Adam, BCE and macro soft F1, halving on plateaus, in shorter epochs
-    where sizes are reduced. EdgeNet computes in bfloat16 where the hardware can. "contrast" is the
-    U-Net with the front end of EdgeNet. The `full` networks have the sizes and the number of
-    spectra of the paper, for a GPU. The others are reduced until a processor core trains on tens of
-    spectra per second, and stop after `cpu_minutes` each.
-    """
-    common: dict[str, Any] = {"materials": materials, "device": device, "snapshots": SNAPSHOTS}
-    common |= {"report_every": 8192, "validation_spectra": 512}
-    if full:
-        common |= {"spectra": 35 * 32_000, "batch_size": 512, "report_every": 32_768}
-        common |= {"block_size": 8192}
-    else:
-        common |= {"cpu_minutes": cpu_minutes, "batch_size": 64, "warmup": 100}
-    sizes = {} if full else REDUCED
-    paper = {k: v for k, v in common.items() if k not in ("batch_size", "warmup")}
-
-    def ours(name: str, seed: int, model: Any = None, label: str | None = None) -> Run:
-        rate = LEARNING_RATE.get(name, 1e-3)
-        model = model or config_of(name, **sizes.get(name, {}))
-        config = TrainConfig(model=model, learning_rate=rate, seed=seed, **common)
-        return Run(f"{label or name} {seed}", config)
-
-    def theirs(name: str) -> Run:
-        model = config_of(name, **sizes.get(name, {}))
-        return Run(f"{name}, paper recipe 0", TrainConfig.paper(model=model, **paper))
-
-    first = [ours(name, 0) for name in (*PUBLISHED, "edgenet")]
-    contrast = replace(first[0].config.model, front="contrast")
-    return (
-        *first,
-        *(theirs(name) for name in PUBLISHED),
-        ours("unet", 0, contrast, "unet, contrast"),
-        *(ours(name, seed) for name, seed in FURTHER),
-    )
-
-
-def names() -> tuple[str, ...]:
-    """Of all runs, most important first."""
-    return tuple(run.name for run in runs(full=True, cpu_minutes=1, materials="embedded"))
-
-
-def load_sets(*, n_test: int, n_validation: int, directory: str | Path | None, seed: int = 0):
-    """Simulated validation and test spectra, and the measured ones of `directory`, if there is one.
-
-    No compound of the test is among those of training or validation.
-    """
-    validation, test = (
-        Simulator.of_split(part, seed=seed).batch(0, n)
-        for part, n in (("validation", n_validation), ("test", n_test))
-    )
-    if directory is None:
-        return Sets(validation, test, {})
-    measured = {name: measured_set(directory, name) for name in MEASURED_SETS}
-    choosing = experimental_set(directory, quality="A", split="validation")
-    return Sets(validation, test, measured, choosing)
-
-
-def decided(model: Model, validation: Batch) -> Model:
-    """The model with thresholds and temperature from these validation spectra."""
-    fixed: dict[str, Any] = decisions(model.network, validation)
-    single = ("present_threshold", "absent_threshold", "temperature")
-    return replace(model, **{name: fixed[name] for name in single})
-
-
-def ensemble(name: str, members: Sequence[Model], validation: Batch) -> Model:
-    """Mean of the members' probabilities, with thresholds and a temperature of its own."""
-    network = Ensemble([member.network for member in members]).eval()
-    card = {
-        "architecture": "ensemble",
-        "members": [member.name for member in members],
-        "parameters": sum(member.card["parameters"] for member in members),
-    }
-    return decided(Model(name, network, card, 0.5, 0.1, 1.0), validation)
-
-
-def score(model: Model, sets: Sets, *, seed: int = 0) -> dict[str, Any]:
+def score(answers: Answers, sets: Sets, *, seed: int = 0) -> dict[str, Any]:
     """All scores of one network, as plain numbers and lists.
 
     Keys ``simulated``, ``simulated_visible`` (elements below the SNR limit neutral) and
     ``measured_A test``, ``measured_A``, ``measured_AB`` hold `Scores` at the threshold where
     precision equals recall on validation data under the same convention, with intervals and
     calibration error. Beside those of measured spectra stand `_other_thresholds`. ``decisions``
-    says how often the three-way decisions of the model are right.
+    says how often the three-way decisions of the network are right, ``named`` the elements of each
+    measured file that it calls present at the threshold of visible elements.
     """
-    chance = observed_probability(model, inputs_of(sets.validation))
+    inputs = sets.inputs
+    chance = answers.probability("validation", inputs["validation"])
     present, observable = (_numpy(sets.validation, n) for n in ("present", "observable"))
     visible = sets.validation.counted.cpu().numpy()
     at_all = threshold_precision_equals_recall(present, chance, counted=observable)
     at_visible = threshold_precision_equals_recall(present, chance, counted=visible)
 
-    chance = observed_probability(model, inputs_of(sets.test))
+    chance = answers.probability("test", inputs["test"])
     present, observable = (_numpy(sets.test, n) for n in ("present", "observable"))
     visible = sets.test.counted.cpu().numpy()
     labels = present, chance
@@ -197,41 +63,64 @@ def score(model: Model, sets: Sets, *, seed: int = 0) -> dict[str, Any]:
     )  # fmt: skip
     elements = per_element(*labels, threshold=at_visible, counted=visible)
     found = {
-        "model": model.name,
-        "parameters": model.card["parameters"],
-        "temperature": model.temperature,
+        "model": answers.name,
+        "temperature": answers.temperature,
         "simulated": _part(labels, observable, at_all, seed),
         "simulated_visible": _part(labels, visible, at_visible, seed),
         "by_snr": [part.to_dict() for part in bins],
         "f1_by_element": elements.f1.round(4).tolist(),
         "support_by_element": elements.support.tolist(),
-        "decisions": {"simulated_visible": decision_rates(model, *labels, counted=visible)},
+        "decisions": {"simulated_visible": decision_rates(answers, *labels, counted=visible)},
+        "named": {},
     }
-    chosen = _measured_threshold(model, sets.choosing)
+    chosen = None
+    if sets.choosing is not None:  # as the paper chooses
+        chance = answers.probability("choosing", inputs["choosing"])
+        chosen = threshold_precision_equals_recall(
+            sets.choosing.present, chance, counted=sets.choosing.counted
+        )
     for quality, measured in sets.measured.items():
-        labels = measured.present.numpy(), observed_probability(model, measured.inputs)
+        part = f"measured_{quality}"
+        labels = measured.present.numpy(), answers.probability(part, inputs[part])
         counted = measured.counted.numpy()
-        part = _part(labels, counted, at_visible, seed)
-        part |= _domain_temperature(labels, counted, [r.id for r in measured.records])
-        part["temperature"] *= model.temperature
-        part["other_thresholds"] = _other_thresholds(labels, counted, chosen)
-        found[f"measured_{quality}"] = part
-        found["decisions"][f"measured_{quality}"] = decision_rates(model, *labels, counted=counted)
+        names = [record.id for record in measured.records]
+        found[part] = _part(labels, counted, at_visible, seed)
+        found[part] |= _domain_temperature(labels, counted, names)
+        found[part]["temperature"] *= answers.temperature
+        found[part]["other_thresholds"] = _other_thresholds(labels, counted, chosen)
+        found["decisions"][part] = decision_rates(answers, *labels, counted=counted)
+        called = (labels[1] >= at_visible) & counted
+        found["named"] |= {
+            name: [ELEMENTS[k] for k in np.flatnonzero(row)]
+            for name, row in zip(names, called, strict=True)
+        }
     return found
 
 
-def decision_rates(model: Model, present, probability, *, counted) -> dict[str, float]:
+def confused(answers: Answers, sets: Sets) -> dict[str, Any]:
+    """Confusion of spectra of one element each, for a row of the results."""
+    chance = answers.probability("single", sets.inputs["single"])
+    found = confusion(chance, sets.single, threshold=answers.present_threshold)
+    pairs = confused_pairs(found.rates, CONFUSED_PAIRS, nuisance=True)
+    return {
+        "confused_pairs": [vars(pair) for pair in pairs],
+        "confusion": np.round(found.rates, 3).tolist(),
+        "confusion_shares": np.round(found.shares, 3).tolist(),
+    }
+
+
+def decision_rates(answers: Answers, present, probability, *, counted) -> dict[str, float]:
     """How the decisions present, undetermined and absent turn out, as shares.
 
     ``wrong_of_present`` : false among the elements called present; ``missed`` : called absent among
     those that are there; ``undetermined`` : among those that are there; ``open`` : undetermined
     elements per spectrum that are not there; F1 and exact match ratio of what is called present.
     """
-    named = (probability >= model.present_threshold) & counted
-    absent = (probability < model.absent_threshold) & counted
+    named = (probability >= answers.present_threshold) & counted
+    absent = (probability < answers.absent_threshold) & counted
     there = present & counted
     between = counted & ~named & ~absent
-    at = {"threshold": model.present_threshold, "subset": "", "counted": counted}
+    at = {"threshold": answers.present_threshold, "subset": "", "counted": counted}
     found = scores(present, probability, **at)
     return {
         "wrong_of_present": float((named & ~present).sum() / max(named.sum(), 1)),
@@ -241,16 +130,6 @@ def decision_rates(model: Model, present, probability, *, counted) -> dict[str, 
         "f1": found.f1,
         "exact_match_ratio": found.exact_match_ratio,
     }
-
-
-def is_full_size(architecture: str, config: Mapping[str, Any]) -> bool:
-    """Whether width, layers and heads are those of the publication.
-
-    >>> is_full_size("vit", {"width": 1.0, "head": "token"}), is_full_size("vit", {"layers": 3})
-    (True, False)
-    """
-    published = asdict(config_of(architecture))
-    return all(config.get(k, published[k]) == published[k] for k in SIZES if k in published)
 
 
 def is_ours(row: Mapping[str, Any]) -> bool:
@@ -283,14 +162,6 @@ def _part(labels, counted, threshold: float, seed: int) -> dict[str, Any]:
         "count": diagram.count.tolist(),
     }
     return found
-
-
-def _measured_threshold(model: Model, choosing: ExperimentalSet | None) -> float | None:
-    """Where precision equals recall on measured files, as the paper chooses; None without files."""
-    if choosing is None:
-        return None
-    labels = choosing.present.numpy(), observed_probability(model, choosing.inputs)
-    return threshold_precision_equals_recall(*labels, counted=choosing.counted.numpy())
 
 
 def _other_thresholds(labels, counted, chosen: float | None) -> list[dict[str, Any]]:
