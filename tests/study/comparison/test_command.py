@@ -11,7 +11,7 @@ from coreloss.networks.mlp import MLPConfig
 from coreloss.simulation.simulator import BLOCK
 from coreloss.study.comparison import __main__ as command
 from coreloss.study.comparison import plan as networks
-from coreloss.study.comparison.answers import ANSWERS, load_sets, read_answers
+from coreloss.study.comparison.answers import load_sets, read_answers
 from coreloss.training.loop import TrainConfig
 
 TINY = TrainConfig(

@@ -238,7 +238,7 @@ def _name_of(card: Path) -> str:
     known = card.parent.name in plan.names()
     name = card.parent.name if known else f"{about['architecture']} {about['training']['seed']}"
     full = plan.is_full_size(about["architecture"], about["config"])
-    return name if full else f"{name}, reduced"
+    return name if full else name + plan.REDUCED_SUFFIX
 
 
 def _answers(name: str, source: NetworkFiles, sets: Sets) -> Answers:

@@ -30,6 +30,8 @@ REDUCED: dict[str, dict[str, Any]] = {
     "cnn_bilstm": {"width": 0.5},
 }
 """Sizes for a processor: tens of training spectra per second and core."""
+REDUCED_SUFFIX = ", reduced"
+"""Of the names of such networks."""
 SIZES = ("width", "layers", "heads")
 """What `REDUCED` may reduce; other parts of a configuration are choices."""
 LEARNING_RATE = {"edgenet": 3e-3, "edgenet_medium": 2e-3}
@@ -39,7 +41,7 @@ ENSEMBLES = {
     "one U-Net and one ViT": ("unet 0", "vit 0"),
     "all six of the paper": ("unet 0", "vit 0", "mlp 0", "cnn 0", "resnet 0", "cct 0"),
     "all six of the paper, reduced": tuple(
-        f"{name} 0, reduced" for name in ("unet", "vit", "mlp", "cnn", "resnet", "cct")
+        f"{name} 0{REDUCED_SUFFIX}" for name in ("unet", "vit", "mlp", "cnn", "resnet", "cct")
     ),
     "EdgeNet, small and medium": ("edgenet 0", "edgenet_medium 0"),
     "EdgeNet, two seeds": ("edgenet 0", "edgenet 1"),

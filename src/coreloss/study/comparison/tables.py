@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from coreloss.reports.markdown import table
 from coreloss.study.comparison.costs import Cost
+from coreloss.study.comparison.plan import REDUCED_SUFFIX
 from coreloss.study.identification.tables import PUBLISHED_SCORES
 from coreloss.study.results import Row
 
@@ -31,28 +32,89 @@ def cost_table(costs: Mapping[str, tuple[Cost, Cost]]) -> str:
 
 
 def networks_table(rows: Sequence[Row], part: str) -> str:
-    """Scores of all networks on one set above the published ones; F1 and EMR with 95 % intervals.
+    """Scores of networks on one set above the published ones; F1 and EMR with 95 % intervals.
 
-    Beside each name stand the device, the minutes and the thousands of spectra of its training.
+    Beside each name stand the millions of parameters, and device, minutes and thousands of spectra
+    of its training. Published scores stand below networks of full size only.
     """
-    header = ["network", "training", "10³ spectra"]
+    header = ["network", "10⁶ parameters", "training", "10³ spectra"]
     header += ["F1", "EMR", "precision", "recall", "micro F1", "RMSE"]
     body = []
     for row in rows:
         scored = row[part]
         device = row.get("device", "–").split(" (")[0].removeprefix("NVIDIA ").split(" ")[0]
-        time = f", {row['minutes']:.1f} min" if "minutes" in row else ""
+        minutes = row.get("cpu_minutes", row.get("minutes"))
+        time = "" if minutes is None else f", {minutes:.1f} min"
+        size = f"{row['parameters'] / 1e6:.2f}"
         seen = f"{row['spectra'] / 1000:,.0f}" if "spectra" in row else "–"
         cells = [_with_interval(scored, key) for key in _BOTH]
         cells += [f"{scored[key]:.2f}" for key in ("precision", "recall", "micro_f1", "rmse")]
-        body.append((row["model"], device + time, seen, *cells))
-    if part.startswith("measured"):
+        body.append((row["model"], size, device + time, seen, *cells))
+    if part.startswith("measured") and not all(is_reduced(row) for row in rows):
         for name, f1, precision, recall, exact in PUBLISHED_SCORES:
             numbers = [
                 "–" if value is None else f"{value:.2f}" for value in (f1, exact, precision, recall)
             ]
-            body.append((f"Annys et al., {name}, their files", "–", "1,120", *numbers, "–", "–"))
+            label = f"Annys et al. (2023), {name}, their files"
+            body.append((label, "–", "–", "1,120", *numbers, "–", "–"))
     return table(header, body)
+
+
+def is_reduced(row: Row) -> bool:
+    """Whether a stored row is of a network below its published size, or of several such."""
+    return row["model"].endswith(REDUCED_SUFFIX)
+
+
+def heads_table(rows: Sequence[Row]) -> str:
+    """F1 and EMR of the heads of each architecture, equal otherwise; empty where there are none."""
+    heads = [row for row in rows if " head" in row["model"]]
+    compared = {(row["architecture"], is_reduced(row)) for row in heads}
+    body = []
+    for row in rows:
+        own = "members" not in row and (row["architecture"], is_reduced(row)) in compared
+        if own and (row in heads or row["model"].startswith(f"{row['architecture']} 0")):
+            cells = [_with_interval(row["simulated_visible"], key) for key in _BOTH]
+            body.append((row["architecture"], row["config"]["head"], f"{row['spectra']:,}", *cells))
+    header = ("network", "head", "spectra", "F1, simulated, visible", "EMR")
+    return table(header, sorted(body)) if body else ""
+
+
+def rates_table(rates: Mapping[str, Sequence[Row]]) -> str:
+    """Average precision at the end of short runs by learning rate, the best one in bold."""
+    body = []
+    for name, rows in rates.items():
+        best = max(row["average_precision"] for row in rows)
+        for row in rows:
+            value = f"{row['average_precision']:.3f}"
+            value = f"**{value}**" if row["average_precision"] == best else value
+            body.append((name, f"{row['learning_rate']:g}", f"{row['spectra']:,}", value))
+    header = ("network", "learning rate", "spectra", "average precision, simulated, visible")
+    return table(header, body) if body else ""
+
+
+def missing_text(missing: Mapping[str, Sequence[str]]) -> str:
+    """What each ensemble still lacks, in words."""
+    lacking = {name: members for name, members in missing.items() if members}
+    lines = (f"- **{name}** lacks {', '.join(members)}" for name, members in lacking.items())
+    return "\n".join(lines) or "All ensembles have their members."
+
+
+def examples_table(examples: Mapping[str, Row], rows: Sequence[Row]) -> str:
+    """What each network names in some measured files: wrong names in bold, missed ones struck out.
+
+    ``examples`` : by what they stand for, dictionaries with ``id``, ``material`` and ``present``
+    """
+    body = []
+    for what, example in examples.items():
+        named = [_names(row["named"][example["id"]], example["present"]) for row in rows]
+        body.append((what, example["material"], " ".join(example["present"]), *named))
+    return table(("", "material", "present", *(row["model"] for row in rows)), body)
+
+
+def _names(named: Sequence[str], present: Sequence[str]) -> str:
+    right = [element if element in present else f"**{element}**" for element in named]
+    missed = [f"<s>{element}</s>" for element in present if element not in named]
+    return " ".join((*right, *missed)) or "–"
 
 
 def thresholds_table(rows: Sequence[Row], part: str) -> str:
