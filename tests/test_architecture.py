@@ -229,7 +229,7 @@ def test_lazy_imports_are_allowed(tmp_path, monkeypatch):
     path.parent.mkdir()
     path.write_text("def show():\n    import matplotlib\n    from coreloss import figures\n")
     assert not order_errors(path) + library_errors(path)
-    path.write_text("def show():\n    from coreloss.figures.tables import plot_matrix\n")
+    path.write_text("def show():\n    from coreloss.figures.tables import plot_probabilities\n")
     assert not order_errors(path)
 
 

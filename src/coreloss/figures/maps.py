@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from coreloss.figures.spectrum import BLUE, COLOURS
+from coreloss.figures.spectrum import BLUE, element_colour
 from coreloss.mapping.amount_maps import AmountMaps
 from coreloss.mapping.element_maps import ElementMaps
 
@@ -81,10 +81,16 @@ def plot_profile(position, mean, ax, *, spread=None, label="", colour=BLUE, lw=1
 
 def _lines(ax, named: Maps, label: str, errors: Maps | None) -> None:
     styles = ("-", "--", "-.", ":") * 6  # curves that coincide are still seen
-    for (name, values), colour, style in zip(named.items(), COLOURS * 3, styles, strict=False):
+    for (name, values), style in zip(named.items(), styles, strict=False):
         spread = None if errors is None else np.atleast_1d(np.squeeze(errors[name]))
         marker = {"marker": "o"} if len(values) == 1 else {}
-        about = {"spread": spread, "label": name, "colour": colour, "lw": 1.2, "ls": style}
+        about = {
+            "spread": spread,
+            "label": name,
+            "colour": element_colour(name),
+            "lw": 1.2,
+            "ls": style,
+        }
         plot_profile(range(len(values)), values, ax, **about, **marker)
     ax.set_ylabel(label)
     ax.set_ylim(0)

@@ -10,18 +10,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from coreloss.edges import EdgeShell, identifying_sets
+from coreloss.edges import ATOMIC_NUMBER, EdgeShell, identifying_sets
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK)
+USUAL = {BLUE: "O", ORANGE: "Ti Si K", GREEN: "Mn Ca Gd C", RED: "La Fe Ge N", PURPLE: "Sr Ni B",
+         SKY: "Ba As Cu"}  # fmt: skip
+"""Elements that often stand side by side, and their colours."""
 GREY = "#777777"
 MARKERS = "os^Dv<>P"
 SCALES = ("linear", "log", "sqrt")
 DECADES_SHOWN = 4.0
 MAX_PANELS = 12
-LABEL_WIDTH = 0.07
-"""Share of the Axes that the name of an edge takes."""
+LETTER_INCH = 0.075
+"""Width of a letter of the name of an edge, and height of its line in the next constant."""
+LINE_INCH = 0.17
 
 
 def plot_spectrum(
@@ -59,16 +63,18 @@ def mark_onsets(ax, elements: Sequence[str], *, undetermined: Sequence[str] = ()
     """
     low, high = ax.get_xlim()
     marks = onsets_between((low, high), elements, undetermined=undetermined)
+    width_inch, height_inch = ax.get_window_extent().size / ax.figure.dpi
+    letter_ev, line = LETTER_INCH * (high - low) / width_inch, min(LINE_INCH / height_inch, 0.2)
     ends_ev: list[float] = []
     for onset_ev, name, is_open in marks:
         free = [i for i, end_ev in enumerate(ends_ev) if end_ev <= onset_ev]
         level = free[0] if free else len(ends_ev)
-        ends_ev[level : level + 1] = [onset_ev + LABEL_WIDTH * (high - low)]
+        ends_ev[level : level + 1] = [onset_ev + letter_ev * (len(name) + 1)]
         colour = GREY if is_open else RED
         ax.axvline(onset_ev, color=colour, ls="--" if is_open else "-", lw=1, alpha=0.8)
         ax.text(
-            onset_ev + 0.006 * (high - low),
-            0.97 - 0.07 * level,
+            onset_ev + 0.4 * letter_ev,
+            0.97 - line * level,
             name,
             transform=ax.get_xaxis_transform(),
             va="top",
@@ -101,6 +107,16 @@ def edge_name(edge: EdgeShell) -> str:
     'Ti L'
     """
     return f"{edge.element} {edge.shell[0]}"
+
+
+def element_colour(element: str) -> str:
+    """The colour of an element, the same in every figure.
+
+    >>> element_colour("O") == BLUE, element_colour("Ti") == ORANGE
+    (True, True)
+    """
+    usual = (colour for colour, names in USUAL.items() if element in names.split())
+    return next(usual, COLOURS[ATOMIC_NUMBER[element] % len(USUAL)])
 
 
 def plot_identification(result, ax=None, *, row: int = 0, scale: str = "log"):
@@ -148,10 +164,14 @@ def plot_lines(
     x_scale: str = "linear",
     styles: Sequence[str] = ("-",),
 ):
-    """Named curves over one x: GOS at several momenta, cross-sections of several sources."""
+    """Named curves over one x: GOS at several momenta, cross-sections of several sources.
+
+    A curve that is named like an element has its colour.
+    """
     ax = axes_or_new(ax)
     for i, (name, y) in enumerate(curves.items()):
-        ax.plot(x, y, styles[i % len(styles)], color=COLOURS[i % len(COLOURS)], lw=1.4, label=name)
+        colour = element_colour(name) if name in ATOMIC_NUMBER else COLOURS[i % len(COLOURS)]
+        ax.plot(x, y, styles[i % len(styles)], color=colour, lw=1.4, label=name)
     ax.set_xscale(x_scale)
     set_scale(ax, scale, np.concatenate([np.ravel(y) for y in curves.values()]))
     ax.set_xlabel(x_label)

@@ -1,4 +1,4 @@
-"""Figures over elements: the periodic table and element-by-element matrices."""
+"""Figures over elements: the periodic table, probabilities and their calibration."""
 
 from __future__ import annotations
 
@@ -58,44 +58,14 @@ def plot_periodic_table(
         dark = known and np.dot(face[:3], (0.30, 0.59, 0.11)) < 0.5
         ink = "white" if dark else ("black" if known else "#aaaaaa")
         style = {"ha": "center", "color": ink, "zorder": 4}
-        ax.text(column, y + 0.08, element, va="center", fontsize=9, weight="bold", **style)
+        ax.text(column, y + 0.12, element, va="center", fontsize=9, weight="bold", **style)
         if known:
-            ax.text(column, y - 0.29, text_format.format(value), va="center", fontsize=5, **style)
+            ax.text(column, y - 0.29, text_format.format(value), va="center", fontsize=6.5, **style)
     ax.set(xlim=(0.4, 18.6), ylim=(-8.2, -1.4), aspect="equal")
     ax.axis("off")
     ax.figure.colorbar(
         colours, ax=ax, label=label, orientation="horizontal", shrink=0.4, aspect=30, pad=0.02
     )
-    return ax
-
-
-def plot_matrix(
-    matrix,
-    ax=None,
-    *,
-    labels: tuple[str, ...] = ELEMENTS,
-    x_label: str = "Predicted",
-    y_label: str = "Present",
-    value_label: str = "Share",
-):
-    """Colour map of an element-by-element matrix, such as `metrics.confusion_rates`."""
-    from matplotlib import pyplot as plt
-
-    ax = plt.gca() if ax is None else ax
-    matrix = np.asarray(matrix, float)
-    if matrix.shape != (len(labels), len(labels)):
-        raise ValueError(
-            f"matrix has shape {matrix.shape}; {len(labels)} labels need a square one of that size"
-        )
-    image = ax.imshow(np.ma.masked_invalid(matrix), cmap=_pale_to_dark(), vmin=0)
-    step = 1 if len(labels) <= 30 else 2
-    ticks = np.arange(0, len(labels), step)
-    size = 5 if len(labels) > 30 else 8
-    ax.set_xticks(ticks, labels[::step], fontsize=size, rotation=90)
-    ax.set_yticks(ticks, labels[::step], fontsize=size)
-    ax.set_xlabel(x_label)
-    ax.set_ylabel(y_label)
-    ax.figure.colorbar(image, ax=ax, label=value_label, shrink=0.8)
     return ax
 
 

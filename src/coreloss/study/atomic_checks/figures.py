@@ -52,7 +52,7 @@ def plot_edge_map(ax):
                 xytext=(5, -3),
                 textcoords="offset points",
                 va="top",
-                fontsize=7,
+                fontsize=8,
                 color=colour,
             )
     ax.set_yscale("log")
@@ -131,7 +131,7 @@ def plot_ratios(
     for i, (name, values) in enumerate(ratios.items()):
         ax.plot(values, places, _MARKERS[i % 5], color=COLOURS[i], ms=5, label=name)
     ax.axvline(1, color=GREY, lw=1)
-    ax.set_yticks(places, names, fontsize=8)
+    ax.set_yticks(places, names, fontsize="small")
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.set_xlabel(x_label)
     ax.legend(
@@ -162,7 +162,7 @@ def plot_agreement(
     ax.plot(limits, limits, color=GREY, lw=1)
     for name, a, b in zip(names, x, y, strict=True):
         if abs(np.log(b / a)) > np.log1p(labelled):
-            ax.annotate(name, (a, b), xytext=(4, -2), textcoords="offset points", fontsize=7)
+            ax.annotate(name, (a, b), xytext=(4, -2), textcoords="offset points", fontsize=8)
     ax.set(xscale="log", yscale="log")
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
@@ -189,9 +189,10 @@ def plot_differences(
             textcoords="offset points",
             ha="left" if right else "right",
             va="bottom" if above else "top",
-            fontsize=6,
+            fontsize=8,
         )
     ax.set_xscale("log")
+    ax.margins(x=0.08, y=0.08)
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     return ax

@@ -29,11 +29,11 @@ def plot_comparison(comparison, ax=None):
     ax.set_yticks([])
     ax.set_xlabel("")
     ax.set_ylabel("")
-    ax.tick_params(labelsize="xx-small", length=2)
-    material = one.material if len(one.material) < 36 else one.material[:33] + "..."
-    ax.set_title(f"{material}\n{one.source}", fontsize=5, pad=2)
+    ax.tick_params(labelsize="small", length=2)
+    material = one.material if len(one.material) < 40 else one.material[:37] + "..."
+    ax.set_title(f"{material}\n{one.source}", fontsize=8, pad=3)
     ax.text(0.97, 0.92, f"{100 * one.distance:.0f} %", transform=ax.transAxes, ha="right",
-            va="top", fontsize=6, color=GREY)  # fmt: skip
+            va="top", fontsize=9, color=GREY)  # fmt: skip
     return ax
 
 
@@ -44,7 +44,7 @@ def plot_comparisons(comparisons: Sequence, axes):
         plot_comparison(one, ax)
     for ax in axes[len(comparisons) :]:
         ax.set_axis_off()
-    axes[0].legend(frameon=False, fontsize=5, loc="lower left", borderpad=0, handlelength=1)
+    axes[0].legend(frameon=False, fontsize=8, loc="lower left", borderpad=0, handlelength=1)
     return axes
 
 

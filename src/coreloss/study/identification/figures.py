@@ -13,6 +13,7 @@ from coreloss.figures.spectrum import (
     MARKERS,
     ORANGE,
     RED,
+    element_colour,
     mark_onsets,
 )
 
@@ -104,8 +105,8 @@ def plot_window_scan(
     threshold: float,
 ):
     """Probability of elements over one end of the window; no line while they are not observable."""
-    for i, (element, probability) in enumerate(probabilities.items()):
-        ax.plot(ends_ev, probability, "o-", color=COLOURS[i % len(COLOURS)], ms=3, label=element)
+    for element, probability in probabilities.items():
+        ax.plot(ends_ev, probability, "o-", color=element_colour(element), ms=3, label=element)
     ax.axhline(threshold, color=GREY, lw=1, ls="--")
     ax.set(xlim=(ends_ev[0], ends_ev[-1]), ylim=(-0.03, 1.15))
     mark_onsets(ax, tuple(probabilities))

@@ -11,33 +11,24 @@ from coreloss.reports.markdown import table
 from coreloss.study.identification.examples import Example, Mistake
 from coreloss.study.results import Row
 
-SHOWN_SCORES = {
-    "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
-    "exact_match_ratio": "EMR",
-}
 
+def methods_table(rows: Sequence[Row]) -> str:
+    """F1 with its 95 % interval and EMR of all methods, on the set that chose nothing first.
 
-def methods_table(rows: Sequence[Row], data: str, *, own: bool = False) -> str:
-    """Scores of all methods on one set, with 95 % intervals of F1 and EMR.
-
-    At the threshold where precision equals recall on simulated validation spectra or, with ``own``,
-    at that of each method itself, of those that have one.
+    A line for the threshold where precision equals recall on simulated validation spectra, and one
+    for the threshold of the method itself, of those that have one.
     """
-    header = ("method", "threshold", *SHOWN_SCORES.values(), "AP", "micro F1", "ECE")
-    part = "own_threshold" if own else "sets"
-    body = [
-        (
-            row["method"],
-            f"{found['threshold']:.3f}",
-            *(_with_interval(found, key) for key in SHOWN_SCORES),
-            *(f"{found[key]:.3f}" for key in ("average_precision", "micro_f1", "ece")),
-        )
-        for row in rows
-        if (found := row.get(part, {}).get(data))
-    ]
-    return table(header, body)
+    sets = [*measured_sets(rows), "simulated"]
+    sizes = {name: rows[0]["sets"][name]["n"] for name in sets}
+    body = []
+    for row in rows:
+        for part, kind in (("sets", "balanced"), ("own_threshold", "its own")):
+            if found := row.get(part):
+                threshold = f"{found['simulated']['threshold']:.3f}, {kind}"
+                body.append(
+                    (row["method"], threshold, *(_f1_and_emr(found[name]) for name in sets))
+                )
+    return table(("method", "threshold", *(f"{name} ({n})" for name, n in sizes.items())), body)
 
 
 def measured_sets(rows: Sequence[Row]) -> list[str]:
@@ -95,11 +86,9 @@ def evidence_table(elements) -> str:
     return table(header, body)
 
 
-def _with_interval(found: Row, key: str) -> str:
-    if key not in found["intervals"]:
-        return f"{found[key]:.3f}"
-    low, high = found["intervals"][key]
-    return f"{found[key]:.3f} ({low:.2f}..{high:.2f})"
+def _f1_and_emr(found: Row) -> str:
+    low, high = found["intervals"]["f1"]
+    return f"{found['f1']:.3f} ({low:.2f}..{high:.2f}) / {found['exact_match_ratio']:.2f}"
 
 
 PUBLISHED_SCORES = (

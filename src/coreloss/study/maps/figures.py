@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from coreloss.figures.maps import Maps, plot_map
-from coreloss.figures.spectrum import BLUE, COLOURS, GREY, ORANGE, plot_spectrum
+from coreloss.figures.spectrum import BLUE, COLOURS, GREY, ORANGE, element_colour, plot_spectrum
 from coreloss.quantification.near_edge import FINE_STRUCTURE
 from coreloss.spectra.spectrum import Spectrum
 
@@ -60,14 +60,14 @@ def draw_superlattice(
 def plot_coverage(z: Mapping[str, np.ndarray], ax):
     """Deviations from the truth over the error bar, beside the normal distribution."""
     bins = np.linspace(-4, 4, 33)
-    for (name, values), colour in zip(z.items(), COLOURS, strict=False):
+    for name, values in z.items():
         share = np.mean(np.abs(values) < 1)
         ax.hist(
             values,
             bins,
             density=True,
             histtype="step",
-            color=colour,
+            color=element_colour(name),
             label=f"{name}, {share:.0%} within one error",
         )
     ax.plot(bins, np.exp(-(bins**2) / 2) / np.sqrt(2 * np.pi), color=GREY, lw=1, ls="--")

@@ -216,17 +216,21 @@ def pyeelsmodel_map(n_pixels: int, generator: np.random.Generator) -> np.ndarray
     return simulator.multispectrum.multidata
 
 
-def throughput(*, n: int = 2048, n_peers: int = 12, repeats: int = 3) -> dict:
+def throughput(*, n: int = 2048, n_peers: int = 12, repeats: int = 3, seed: int = 0) -> dict:
     """All rates of one run and the ratio to the fastest peer with new angles per spectrum.
 
     Keys: `rates` (name -> spectra per CPU second), `ratio`, `fastest_peer` (both None without any
     peer), `n`, `n_peers`, `repeats`.
     """
-    rates = {"coreloss": simulator_rate(n, repeats=repeats)}
+    rates = {"coreloss": simulator_rate(n, seed=seed, repeats=repeats)}
     for gos in ("hydrogenic", "tables"):
-        if rate := exspy_rate(gos, n=n_peers, repeats=repeats):
+        if rate := exspy_rate(gos, n=n_peers, seed=seed, repeats=repeats):
             rates[f"eXSpy, {gos}"] = rate
-    slow = {"n": max(1, n_peers // 6), "repeats": min(repeats, 2)}  # seconds a spectrum
+    slow = {
+        "n": max(1, n_peers // 6),
+        "seed": seed,
+        "repeats": min(repeats, 2),
+    }  # seconds a spectrum
     for name, rate in (pyeelsmodel_rates(**slow) or {}).items():
         rates[f"pyEELSMODEL, {name}"] = rate
     peers = {k: v for k, v in rates.items() if k != "coreloss" and "fixed" not in k}
