@@ -17,9 +17,10 @@ from coreloss.networks.ensemble import Ensemble
 from coreloss.scoring.calibration import threshold_precision_equals_recall
 from coreloss.scoring.metrics import scores
 from coreloss.study.comparison import answers as asked
-from coreloss.study.comparison import plan, tables
+from coreloss.study.comparison import learning, plan, tables
 from coreloss.study.comparison import scores as networks
 from coreloss.study.comparison.costs import cost_of, layers_of
+from coreloss.study.comparison.examples import examples
 
 
 class Oracle(nn.Module):
@@ -166,10 +167,11 @@ def test_attention_counts_among_the_operations():
 def test_tables_hold_the_stored_numbers(sets):
     row = networks.score(answers(sets, 3.0), sets)
     row |= {"architecture": "edgenet", "spectra": 1024, "minutes": 2.0, "device": "cpu (here)"}
+    row["parameters"] = 130_000
     row |= {"recipe": "masked_bce", "started": False, "config": {}, "model": "edgenet 0"}
     text = tables.networks_table([row], "simulated")
     assert f"{row['simulated']['f1']:.2f} (" in text
-    assert "| edgenet 0 | cpu, 2.0 min | 1 |" in text
+    assert "| edgenet 0 | 0.13 | cpu, 2.0 min | 1 |" in text
     assert networks.is_ours(row)
     assert not networks.is_ours(row | {"architecture": "unet"})
     assert networks.is_ours(row | {"architecture": "unet", "config": {"front": "contrast"}})
@@ -228,3 +230,72 @@ def _one():
     mask = torch.zeros(1, N_CHANNELS, dtype=torch.bool)
     mask[:, 300:900] = True
     return torch.rand(1, N_CHANNELS) * mask + mask, mask
+
+
+def row_of(name, **more):
+    small = {"architecture": "unet", "config": {"width": 0.125}, "device": "cpu (here)"}
+    return {"model": name, "started": False, "note": "", "spectra": 1} | small | more
+
+
+def test_curves_that_mean_nothing_are_not_drawn():
+    log = {"spectra": [512, 1024], "cpu_minutes": [1, 2], "minutes": [3, 4], "f1_visible": [0, 1]}
+    rows = [
+        row_of("unet 0, reduced"),
+        row_of("vit 0, reduced", note="batch-norm statistics recomputed"),
+        row_of("mlp 0, reduced", started=True),
+        row_of("unet, average head 0, reduced"),
+        row_of("cnn 0, reduced"),  # without a log
+    ]
+    logs = {row["model"]: log for row in rows[:-1]}
+    found = learning.curves_of(rows, logs)
+    assert list(found) == ["unet 0, reduced"]
+    (curve,) = found.values()
+    assert curve["minutes"].tolist() == [1, 2]
+    gflop = learning.gflop_of(rows[0])
+    np.testing.assert_allclose(curve["tflop"], 3 * gflop * np.array([512, 1024]) / 1000)
+    on_a_gpu = learning.curves_of([row_of("unet 0", device="a GPU")], {"unet 0": log})
+    assert on_a_gpu["unet 0"]["minutes"].tolist() == [3, 4]
+    text = learning.effort_table(found | {"twice": curve | {"f1_visible": np.array([0, 0.5])}})
+    assert "| unet 0, reduced | **1.000** | **1.000** | **1.000** |" in text
+
+
+def test_six_files_are_chosen_for_what_they_are():
+    names = ["O Ti", "La O", "B N", "O Fe", "Mg O", "Si O", "Al O"]
+    present = torch.zeros(7, 80, dtype=torch.bool)
+    for row, elements in enumerate(names):
+        present[row, [ELEMENTS.index(e) for e in elements.split()]] = True
+    mask = torch.zeros(7, N_CHANNELS, dtype=torch.bool)
+    for row, width in enumerate([500, 500, 500, 500, 500, 900, 90]):
+        mask[row, 300 : 300 + width] = True
+    inputs = asked.NetworkInput(mask.float(), mask)
+    records = tuple(SimpleNamespace(id=str(i), material=f"{n} (here)") for i, n in enumerate(names))
+    files = ExperimentalSet(inputs, present, torch.ones_like(present), records, (), np.ones(7))
+    named = {str(i): n.split() for i, n in enumerate(names)} | {"4": ["Mg", "Ge"]}
+    found = examples(files, [{"named": named}])
+    assert {what: example["id"] for what, example in found.items()} == {
+        "most mistakes": "4",
+        "a lanthanide": "1",
+        "white lines of a 3d metal": "0",
+        "light elements": "2",
+        "the widest window": "5",
+        "the narrowest window": "6",
+    }
+    text = tables.examples_table(found, [{"model": "one", "named": named}])
+    assert "| most mistakes | Mg O | O Mg | Mg **Ge** <s>O</s> |" in text
+
+
+def test_heads_rates_and_what_is_missing_are_said():
+    part = {"f1": 0.5, "exact_match_ratio": 0.25}
+    part["intervals"] = {"f1": [0.4, 0.6], "exact_match_ratio": [0.2, 0.3]}
+    rows = [
+        row_of("unet 0, reduced", config={"head": "conv"}, simulated_visible=part),
+        row_of("unet, average head 0, reduced", config={"head": "average"}, simulated_visible=part),
+        row_of("vit 0, reduced", architecture="vit", config={"head": "conv"}),
+    ]
+    lines = tables.heads_table(rows).splitlines()[2:]
+    assert [line.split(" | ")[1] for line in lines] == ["average", "conv"]
+    assert tables.heads_table(rows[:1]) == tables.rates_table({}) == ""
+    rates = [{"learning_rate": r, "spectra": 512, "average_precision": r} for r in (1e-3, 3e-3)]
+    assert "| unet 0 | 0.003 | 512 | **0.003** |" in tables.rates_table({"unet 0": rates})
+    assert tables.missing_text({"a": ["b"], "c": []}) == "- **a** lacks b"
+    assert tables.missing_text({"c": []}) == "All ensembles have their members."

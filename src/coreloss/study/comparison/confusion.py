@@ -122,6 +122,14 @@ def confusion_shares(present, probability, *, threshold: float) -> np.ndarray:
     return present.astype(float).T @ assigned / n_row
 
 
+def edge_order() -> np.ndarray:
+    """Labels of the 80 elements by the energy of their first identifying edge."""
+    first = np.full(len(ELEMENTS), np.inf)
+    for edge in identifying_sets():
+        first[edge.label] = min(first[edge.label], edge.onset_ev)
+    return np.argsort(first, kind="stable")
+
+
 def onset_distance_ev(*, nuisance: bool = False) -> np.ndarray:
     """Smallest distance between identifying edges of two elements, (80, 80), 0 on the diagonal.
 

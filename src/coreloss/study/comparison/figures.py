@@ -15,6 +15,7 @@ from coreloss.figures.spectrum import BLACK, BLUE, COLOURS, GREY, MARKERS, ORANG
 from coreloss.scoring.metrics import Scores
 from coreloss.study.comparison.confusion import (
     confused_pairs,
+    edge_order,
     onset_distance_ev,
     scores_by_distance,
 )
@@ -28,6 +29,7 @@ _BAND = 0.1  # of the height of the Axes
 def plot_confusion_matrix(rates, ax):
     """True elements (rows) over predicted ones, (80, 80) or with a last column for none.
 
+    Elements stand in the order of their first edges, so that those with close edges are close.
     Square-root colours: 1 in 100 can be seen, and nothing is white. Needs some 8 by 8 inches.
     """
     from matplotlib.colors import PowerNorm
@@ -35,13 +37,16 @@ def plot_confusion_matrix(rates, ax):
     rates, n = np.asarray(rates, float), len(ELEMENTS)
     if rates.shape not in ((n, n), (n, n + 1)):
         raise ValueError(f"rates have shape {rates.shape}; needed ({n}, {n}) or ({n}, {n + 1})")
-    names = [*ELEMENTS, "none"][: rates.shape[1]]
+    order = edge_order()
+    rates = rates[order][:, [*order, n][: rates.shape[1]]]
+    elements = [ELEMENTS[k] for k in order]
+    names = [*elements, "none"][: rates.shape[1]]
     colours = _colours("Blues", bad="#d9d9d9")
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     image = ax.imshow(np.ma.masked_invalid(rates), cmap=colours, norm=norm, interpolation="none")
     size = float(np.clip(0.8 * ax.bbox.height / ax.figure.dpi * 72 / n, 2.5, 7))
     ax.set_xticks(range(len(names)), names, fontsize=size, rotation=90)
-    ax.set_yticks(range(n), ELEMENTS, fontsize=size)
+    ax.set_yticks(range(n), elements, fontsize=size)
     ax.tick_params(top=True, labeltop=True, right=True, labelright=True, length=1.5, pad=1)
     for place in (*range(9, len(names), 10), *([n - 1] if len(names) > n else ())):
         ax.axvline(place + 0.5, color=GREY, lw=0.3)
