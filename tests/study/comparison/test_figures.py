@@ -141,15 +141,3 @@ def test_attribution_lies_in_a_band_below_the_spectrum(ax, below_zero):
     assert ax.get_yscale() == ("linear" if below_zero else "log")
     lowest = ax.transAxes.inverted().transform(ax.transData.transform((400.0, counts.min())))[1]
     assert lowest > 0.1
-
-
-def test_layers_are_as_tall_as_long_and_as_wide_as_deep():
-    from coreloss.study.comparison.costs import NetworkLayer
-
-    sizes = (("conv", 15, 1024), ("conv", 31, 256), ("dense", 7, 1))
-    layers = [NetworkLayer(*size) for size in sizes]
-    ax = plot_comparison.plot_layers(layers, plt.figure().subplots(), title="toy")
-    bars = [patch for patch in ax.patches]
-    assert [bar.get_width() for bar in bars] == pytest.approx([4, 5, 3])
-    assert [bar.get_height() for bar in bars] == pytest.approx([10.5, 8.5, 0.5])
-    assert ax.get_legend_handles_labels()[1] == ["conv", "dense"]

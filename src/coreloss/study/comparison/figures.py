@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
-from coreloss.figures.spectrum import BLACK, BLUE, COLOURS, GREY, MARKERS, ORANGE, RED
+from coreloss.figures.spectrum import BLACK, BLUE, COLOURS, GREY, MARKERS, ORANGE
 from coreloss.scoring.metrics import Scores
 from coreloss.study.comparison.confusion import (
     confused_pairs,
@@ -19,7 +19,6 @@ from coreloss.study.comparison.confusion import (
     onset_distance_ev,
     scores_by_distance,
 )
-from coreloss.study.comparison.costs import NetworkLayer
 
 ATTRIBUTION_BINS = 150
 PAIRS_NAMED = 8
@@ -203,27 +202,6 @@ def plot_attribution(energy_ev, counts, attribution, onsets_ev: Mapping[str, flo
     ax.figure.colorbar(mesh, ax=ax, label=f"Logit per {width} eV", aspect=30)
     ax.set_xlabel("Energy loss (eV)")
     ax.set_ylabel("Counts")
-    return ax
-
-
-def plot_layers(layers: Sequence[NetworkLayer], ax, *, title: str = ""):
-    """Layers of a network from left to right: as tall as they are long, as wide as they are deep.
-
-    Heights and widths are logarithmic; dense layers on one place are as tall as a single channel.
-    """
-    colours = {"conv": BLUE, "dense": ORANGE, "lstm": RED}
-    left, kinds = 0.0, set()
-    for layer in layers:
-        width, height = np.log2(layer.channels + 1), np.log2(layer.length) + 0.5
-        label = layer.kind if layer.kind not in kinds else None
-        ax.bar(left, height, width, -height / 2, align="edge", color=colours[layer.kind],
-               edgecolor="white", lw=0.6, label=label)  # fmt: skip
-        kinds.add(layer.kind)
-        left += width + 1
-    ax.set_xlim(-1, left)
-    ax.set_ylim(-6.5, 6.5)
-    ax.set_axis_off()
-    ax.set_title(title, fontsize="small", loc="left")
     return ax
 
 
