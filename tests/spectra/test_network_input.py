@@ -3,6 +3,7 @@
 import logging
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -488,7 +489,7 @@ def test_core_loss_is_chosen_among_several_signals(tmp_path, monkeypatch):
     several = [signal("low", -20.0), signal("core", 400.0), signal("profile", 0.0, "x", "nm")]
     monkeypatch.setattr(rsciio.hspy, "file_reader", lambda path: several)
     path = tmp_path / "s.hspy"
-    path.write_bytes(b"not looked at")
+    h5py.File(path, "w").close()
     spectrum = read_spectrum(path)
     assert (spectrum.title, spectrum.energy_ev[0]) == ("core", 400.0)
     assert spectrum.warnings == (

@@ -178,6 +178,6 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
         raise ModuleNotFoundError("The 'sparse' library was not found.")
 
     monkeypatch.setattr(rsciio.emd, "file_reader", fail)
-    (tmp_path / "a.emd").write_bytes(b"not looked at")
+    h5py.File(tmp_path / "a.emd", "w").close()
     with pytest.raises(ValueError, match=r"needs the package sparse, .*: pip install sparse"):
         read_spectrum(tmp_path / "a.emd")

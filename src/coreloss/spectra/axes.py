@@ -72,7 +72,7 @@ def are_channels(values: np.ndarray) -> bool:
 
 def unit_of(axis: dict[str, Any]) -> str:
     """The unit of an axis, '' where it is one of the words for none."""
-    unit = str(axis.get("units") or "").strip()
+    unit = word(axis.get("units"))[:80]
     return "" if unit.lower() in NO_UNIT else unit
 
 
@@ -80,13 +80,13 @@ def name_of(axis: dict[str, Any]) -> str:
     """What messages call an axis."""
     if axis.get("label"):
         return str(axis["label"])
-    name = str(axis.get("name") or "").strip()
+    name = word(axis.get("name"))[:80]
     return f"axis {name!r}" if name and name.lower() not in NO_UNIT else "the axis"
 
 
 def find_energy_axis(axes: list[dict[str, Any]]) -> int:
     """Number of the energy axis: by unit, else by name, else the only signal axis."""
-    names = [str(axis.get("name") or "") for axis in axes]
+    names = [word(axis.get("name"))[:80] for axis in axes]
     by_unit = [i for i, axis in enumerate(axes) if ev_per_unit(unit_of(axis)) is not None]
     by_name = [i for i, name in enumerate(names) if ENERGY_NAME.search(name)]
     signal = [i for i, axis in enumerate(axes) if not axis.get("navigate") and axis["size"] > 1]
@@ -94,13 +94,16 @@ def find_energy_axis(axes: list[dict[str, Any]]) -> int:
     for found in (both, by_unit, by_name, signal):
         if len(found) == 1:
             only = found[0]
-            if not unit_of(axes[only]) and PLACE_NAME.search(names[only].strip()):
+            if not unit_of(axes[only]) and PLACE_NAME.search(names[only]):
                 raise ValueError(
                     f"axis {names[only]!r} has no unit and the name of no energy; if it is one, "
                     f"{REMEDY}, and name it 'Energy loss'"
                 )
             return only
-    listed = ", ".join(f"{axis.get('name') or '?'} [{unit_of(axis) or 'no unit'}]" for axis in axes)
+    listed = ", ".join(
+        f"{name or '?'} [{unit_of(axis) or 'no unit'}]"
+        for name, axis in zip(names, axes, strict=True)
+    )
     raise ValueError(
         f"no energy axis: its axes are {listed}; allowed: one axis in eV, keV or meV; {REMEDY}"
     )
@@ -109,10 +112,31 @@ def find_energy_axis(axes: list[dict[str, Any]]) -> int:
 def axis_values(axis: dict[str, Any], size: int) -> np.ndarray:
     """The numbers along an axis, (size,), in its unit."""
     if axis.get("axis") is not None:
-        return np.asarray(axis["axis"], dtype=np.float64)
+        values = np.asarray(axis["axis"])
+        if values.shape != (size,) or values.dtype.kind not in "iuf":
+            raise ValueError(
+                f"{name_of(axis)} has values of shape {values.shape} and type {values.dtype}; "
+                f"allowed: {size} numbers, as there are counts"
+            )
+        return values.astype(np.float64)
     if "scale" not in axis:
         raise ValueError(f"{name_of(axis)} has no scale; export it with a linear axis")
-    scale, offset = float(axis["scale"]), float(axis.get("offset") or 0.0)
+    scale, offset = _number(axis, "scale"), _number(axis, "offset")
     if not (np.isfinite(scale) and np.isfinite(offset)) or scale == 0:
         raise ValueError(f"dispersion is {scale:g} and start {offset:g}; allowed: finite, not 0")
     return offset + scale * np.arange(size)
+
+
+def word(value: Any) -> str:
+    """A title, name or unit that a file gives, '' for what is neither text nor number."""
+    return str(value).strip() if isinstance(value, str | int | float | np.number) else ""
+
+
+def _number(axis: dict[str, Any], key: str) -> float:
+    """Scale or offset of an axis; an offset that is not given is 0."""
+    value = axis.get(key)
+    try:
+        return 0.0 if value is None else float(value)
+    except (TypeError, ValueError):
+        kind = type(value).__name__
+        raise ValueError(f"{name_of(axis)} has a {kind} for its {key}; {REMEDY}") from None

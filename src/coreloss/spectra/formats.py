@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
+from coreloss.runtime import hdf5
 
 READERS = {
     ".dm3": "digitalmicrograph",
@@ -60,7 +60,7 @@ def check_format(path: Path) -> None:
 def is_hyperspy(path: Path) -> bool:
     """Whether HyperSpy has written an HDF5 file; False when it is none."""
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.opened(path) as file:
             written_by = file.attrs.get("file_format", "")
     except OSError:
         return False

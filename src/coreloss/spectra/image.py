@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from coreloss.runtime.border import border, check_memory
 from coreloss.spectra.formats import READERS
 from coreloss.spectra.hyperspy import as_spectrum, signal_dictionary
 from coreloss.spectra.reading import finish, lazy_signal, read_spectrum
@@ -71,14 +73,18 @@ class SpectrumImage:
             raise ValueError(
                 f"spectra {start}..{stop} are asked for; allowed: within 0..{len(self)}"
             )
+        file = self.source[0] if self.source else None
+        with border(file) if file else contextlib.nullcontext():
+            return replace(self._finished(start, stop), file=file)
+
+    def _finished(self, start: int, stop: int) -> Spectrum:
         part = self.counts[start:stop]
+        check_memory(8 * part.size)
         part = part.compute() if self.lazy else np.asarray(part)
         if not np.isfinite(part).any():  # empty rows of an image, refused as a file of their own
             part = np.zeros_like(part)
-        file = self.source[0] if self.source else None
         details = self.details | {"map_shape": ()}
-        read = finish(self.stored_energy_ev, part, list(self.notes), file or "", **details)
-        return replace(read, file=file)
+        return finish(self.stored_energy_ev, part, list(self.notes), "", **details)
 
     def pieces(self, n: int = PIECE) -> Iterator[tuple[int, int]]:
         """Ranges of about ``n`` spectra that are whole rows of the map."""

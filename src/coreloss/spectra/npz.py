@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+
+from coreloss.runtime.border import (
+    MOST_PACKED,
+    UNPROVEN,
+    check_claim,
+    check_memory,
+    library,
+)
 
 ENERGY_NAMES = ("energy_ev", "energy", "energy_loss", "energy_loss_ev", "eels_axis", "axis", "x")
 COUNTS_NAMES = ("counts", "spectrum", "spectra", "eels", "data", "intensity", "signal", "y")
@@ -20,14 +29,9 @@ def read_arrays(
     Arrays are known by their names; two others are told apart by their shapes: the axis has one
     dimension and equal steps. ValueError, with the arrays of the file, when that fails.
     """
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"cannot be read as npz: damaged or of another format ({reason})"
-        ) from None
+    _check_members(path)
+    with library(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
     found = {name: arrays.pop(name) for name in scalars if name in arrays}
     energy, counts = _named(arrays, ENERGY_NAMES), _named(arrays, COUNTS_NAMES)
     if energy is None or counts is None:
@@ -52,6 +56,36 @@ def read_arrays(
         "axis": energy.astype(np.float64),
     }
     return axis, counts, found
+
+
+def _check_members(path: Path) -> None:
+    """ValueError when arrays claim more than the archive holds, before any is allocated."""
+    held, total = path.stat().st_size, 0
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            name = f"its array {member.filename[:80]!r}"
+            if not member.filename.endswith(".npy"):
+                raise ValueError(f"holds {member.filename[:80]!r}; allowed: arrays of numpy.savez")
+            packed = max(MOST_PACKED * min(member.compress_size, held), UNPROVEN)
+            check_claim(member.file_size, packed, name)
+            with archive.open(member) as stream:
+                shape, itemsize = _header(path, stream)
+            check_claim(math.prod(shape) * itemsize, member.file_size, f"{name} of shape {shape}")
+            total += math.prod(shape) * max(itemsize, 8)
+    check_memory(total)
+
+
+def _header(path: Path, stream: BinaryIO) -> tuple[tuple[int, ...], int]:
+    """Shape and bytes per number of an array."""
+    formats = np.lib.format
+    with library(path):
+        version = formats.read_magic(stream)
+        one = version == (1, 0)
+        read = formats.read_array_header_1_0 if one else formats.read_array_header_2_0
+        shape, _, dtype = read(stream)
+    if any(n < 0 for n in shape):
+        raise ValueError(f"holds an array of shape {shape}: it is damaged; save it anew")
+    return shape, dtype.itemsize
 
 
 def _named(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-import re
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from coreloss.runtime import hdf5
+from coreloss.runtime.border import border, check_memory, library, regular_file
+from coreloss.spectra.digital_micrograph import check_tags
 from coreloss.spectra.formats import READERS, TEXT, check_format, names
 from coreloss.spectra.msa import is_msa, read_msa
 from coreloss.spectra.nexus import with_stored_axes
@@ -22,9 +23,14 @@ from coreloss.spectra.repair import check_extent, straighten
 from coreloss.spectra.signals import INSTRUMENT, choose, layout
 from coreloss.spectra.spectrum import Spectrum
 from coreloss.spectra.text import decode, read_tables
-from coreloss.spectra.velox import with_intensities
+from coreloss.spectra.tia import check_series
+from coreloss.spectra.velox import is_velox, with_intensities
 
 Convert = Callable[[dict[str, Any], Path, str, list[str]], Any]
+TEXT_BYTES = 16
+"""Memory that a character of a text takes until its numbers are arrays."""
+MOST_COUNTS = 1e30
+"""Largest count: beyond, squares overflow in the single precision of networks and fits."""
 
 
 def read_spectrum(
@@ -46,7 +52,7 @@ def read_spectrum(
     ValueError
         In one line, when the file is missing, empty, truncated, not a spectrum, or not in energy.
     """
-    with _naming(path):
+    with border(path):
         return _read(Path(path), signal, _of_signal, zero_loss=zero_loss)
 
 
@@ -58,7 +64,7 @@ def lazy_signal(
     Its arguments are the signal as a dictionary, the path, the name of the reader, and a list for
     notes. The signal is the one that `read_spectrum` would take; errors as there.
     """
-    with _naming(path):
+    with border(path):
         return _read(Path(path), wanted, convert, zero_loss=zero_loss, lazy=True)
 
 
@@ -81,6 +87,12 @@ def finish(
     finite = np.isfinite(counts)
     if not finite.any():
         raise ValueError(f"all {counts.size} values are NaN or infinite; allowed: finite counts")
+    highest = np.abs(counts, where=finite, out=np.zeros_like(counts)).max()
+    if highest > MOST_COUNTS:
+        raise ValueError(
+            f"counts reach {highest:g}; allowed: up to {MOST_COUNTS:g}; check their type and byte "
+            "order where the file was exported"
+        )
     if not finite.all():
         counts = np.where(finite, counts, np.nan)
     energy, counts = straighten(energy, counts, notes)
@@ -99,20 +111,8 @@ def _read(
 
 def _of_signal(signal: dict[str, Any], path: Path, reader: str, notes: list[str]) -> Spectrum:
     energy, counts, details = layout(signal, reader, notes)
+    check_memory(8 * counts.size)
     return finish(energy, counts, notes, path, **details)
-
-
-@contextlib.contextmanager
-def _naming(path: str | Path) -> Iterator[None]:
-    """Errors begin with the file."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{path}: {_one_line(error)}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:600]
 
 
 def _reader(path: Path) -> str:
@@ -134,10 +134,7 @@ def _reader(path: Path) -> str:
 
 
 def _first_bytes(path: Path) -> bytes:
-    if not path.exists():
-        raise ValueError("no such file; check the path")
-    if not path.is_file():
-        raise ValueError("is not a file; give the path of one file")
+    regular_file(path)
     try:
         with path.open("rb") as stream:
             start = stream.read(65536)
@@ -153,9 +150,10 @@ def _signals(path: Path, reader: str, *, lazy: bool) -> list[dict[str, Any]]:
     if reader == "npz":
         return [_of_arrays(path)]
     if reader in ("msa", "text"):
+        check_memory(TEXT_BYTES * path.stat().st_size)
         text = decode(path.read_bytes()) or ""
         return read_msa(text) if reader == "msa" else read_tables(text)
-    signals = _by_rosettasciio(path, reader, {"lazy": True} if lazy else {})
+    signals = _by_rosettasciio(path, reader, lazy=lazy)
     if not signals:
         raise ValueError("holds no data")
     mends = {"nexus": with_stored_axes, "emd": with_intensities}
@@ -169,34 +167,31 @@ def _of_arrays(path: Path) -> dict[str, Any]:
     return {"data": counts, "axes": axes, "metadata": {}, "instrument": scalars}
 
 
+def _by_rosettasciio(path: Path, reader: str, *, lazy: bool) -> list[dict[str, Any]]:
+    """The signals of a file that holds what it claims; models beside them are no signals."""
+    if reader == "digitalmicrograph":
+        check_tags(path)
+    elif reader == "tia":
+        check_series(path)
+    else:
+        needed = hdf5.check(path)
+        velox = reader == "emd" and is_velox(path)
+        if velox or not lazy:
+            check_memory(needed)
+        lazy = lazy or velox  # X-rays stay packed: unpacking trusts every number in them
+    module = importlib.import_module(f"rsciio.{reader}")
+    with _silent(), library(path):
+        signals = module.file_reader(str(path), **({"lazy": True} if lazy else {}))
+    return [signal for signal in signals if "data" in signal and "axes" in signal]
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No warnings and no log lines from the reading libraries: what matters is raised or noted."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        importlib.import_module("rsciio")  # sets its own log level, so it comes first
-        logger = logging.getLogger("rsciio")
-        level = logger.level
-        logger.setLevel(logging.CRITICAL + 1)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
-
-
-def _by_rosettasciio(path: Path, reader: str, options: dict[str, Any]) -> list[dict[str, Any]]:
-    with _quiet():
-        try:
-            return importlib.import_module(f"rsciio.{reader}").file_reader(str(path), **options)
-        except ImportError as error:
-            package = error.name or (re.findall(r"'([\w.-]+)'", str(error)) or [str(error)])[0]
-            raise ValueError(
-                f"needs the package {package}, which is not installed: pip install {package}"
-            ) from None
-        except Exception as error:
-            # Damaged files raise whatever the parser meets first, from KeyError to MemoryError.
-            reason = f"{type(error).__name__}: {_one_line(error)}"
-            raise ValueError(
-                f"cannot be read as {path.suffix[1:]}: the file is truncated, damaged or of "
-                f"another format; try to export it anew ({reason})"
-            ) from None
+def _silent() -> Iterator[None]:
+    """No log lines from the reading library: what matters is raised or noted."""
+    logger = logging.getLogger("rsciio")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -10,6 +10,8 @@ MIN_POINTS = 16
 """Fewest points of a spectrum."""
 MIN_SPAN_EV = 25.0
 """Narrowest spectrum: an edge needs this much beyond its onset."""
+FARTHEST_EV = 1e6
+"""No energy lies so far from 0: it is that of the fastest electrons."""
 MAX_GAP_EV = 25.0
 """Widest gap between two points that interpolation may bridge."""
 MAX_MISSING = 0.01
@@ -55,6 +57,11 @@ def check_extent(energy: np.ndarray) -> None:
         raise ValueError(
             f"too narrow: energies {energy.min():g}..{energy.max():g} eV span {span:g} eV; allowed:"
             f" at least {MIN_SPAN_EV:g} eV; if the axis is in keV, name the unit in the file"
+        )
+    if max(-energy.min(), energy.max()) > FARTHEST_EV:
+        raise ValueError(
+            f"energies {energy.min():g}..{energy.max():g} eV; allowed: within {FARTHEST_EV:g} eV of"
+            " 0; check unit, start and dispersion of the axis"
         )
     highest = N_CHANNELS - 1
     if energy.max() < MIN_SPAN_EV or energy.min() > highest - MIN_SPAN_EV:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from coreloss.spectra.axes import axis_values, find_energy_axis, name_of, unit_factor, unit_of
+from coreloss.spectra.axes import axis_values, find_energy_axis, name_of, unit_factor, unit_of, word
 from coreloss.spectra.repair import check_extent
 from coreloss.spectra.window import ZERO_LOSS_EV
 
@@ -86,7 +86,7 @@ def choose(
 
 
 def title_of(signal: dict[str, Any]) -> str:
-    return str(signal.get("metadata", {}).get("General", {}).get("title") or "")
+    return word(_walk(signal.get("metadata"), "General.title"))
 
 
 def _listed(signals: list[dict[str, Any]], *, of: set[int] | None = None) -> str:
@@ -144,15 +144,22 @@ def _size(signal: dict[str, Any]) -> int:
 
 
 def _axes(signal: dict[str, Any]) -> list[dict[str, Any]]:
-    """The axes in the order of the dimensions of the data."""
-    axes = signal["axes"]
-    if all(axis.get("index_in_array") is None for axis in axes):
-        return axes
-    return sorted(axes, key=lambda axis: axis.get("index_in_array") or 0)
+    """The axes in the order of the dimensions of the data, with their sizes."""
+    axes = list(signal["axes"])
+    if not all(isinstance(axis, dict) for axis in axes) or len(axes) != signal["data"].ndim:
+        shape = signal["data"].shape
+        raise ValueError(f"holds an array of shape {shape}; allowed: spectra with an axis")
+    axes.sort(key=_place)
+    return [axis | {"size": n} for axis, n in zip(axes, signal["data"].shape, strict=True)]
+
+
+def _place(axis: dict[str, Any]) -> int:
+    number = axis.get("index_in_array")
+    return int(number) if isinstance(number, int | np.integer) else 0
 
 
 def _signal_type(signal: dict[str, Any]) -> str:
-    return str(signal.get("metadata", {}).get("Signal", {}).get("signal_type") or "")
+    return word(_walk(signal.get("metadata"), "Signal.signal_type"))
 
 
 def _instrument(signal: dict[str, Any]) -> dict[str, float | None]:
@@ -164,9 +171,17 @@ def _instrument(signal: dict[str, Any]) -> dict[str, float | None]:
         for source, (mapped, convert) in mapping.items():
             found = _walk(signal.get("original_metadata", {}), source)
             if value is None and mapped == target and found is not None:
-                value = convert(found) if convert else found
+                value = _converted(found, convert)
         values[name] = float(value) if _positive(value) else None
     return values
+
+
+def _converted(value: Any, convert: Any) -> Any:
+    """What a reader makes of a value, None when it is not one that it is made for."""
+    try:
+        return convert(value) if convert else value
+    except (TypeError, ValueError, AttributeError, LookupError):
+        return None
 
 
 def _walk(tree: Any, dotted: str) -> Any:

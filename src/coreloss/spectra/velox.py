@@ -13,6 +13,24 @@ TOO_LOW = 0.05
 """What may lie below zero in the sum of all spectra, of what lies above: noise about zero."""
 
 
+MOST_CHANNELS = 65536
+"""Channels of X-rays: events are numbers of 16 bits."""
+
+
+def is_velox(path: Path) -> bool:
+    """Whether a file is of Velox; ValueError when its X-rays claim more channels than there are."""
+    with h5py.File(path, "r") as file:
+        streams = file.get("Data/SpectrumStream", {})
+        settings = [json.loads(stream["AcquisitionSettings"][0]) for stream in streams.values()]
+        for setting in settings:
+            if not 0 < int(setting["bincount"]) <= MOST_CHANNELS:
+                raise ValueError(
+                    f"X-rays with {setting['bincount']} channels; allowed: 1..{MOST_CHANNELS}; save"
+                    " the file anew from Velox"
+                )
+        return "Version" in file
+
+
 def with_intensities(signals: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
     """The signals with the counts of EELS as Velox describes them, and their beam energy.
 
