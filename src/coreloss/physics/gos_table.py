@@ -17,6 +17,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from coreloss import shipped
 from coreloss.edges import SHELLS, edge_shells, occupancy_ratio, quantum_numbers
 from coreloss.runtime.files import replacing
 
@@ -142,7 +143,7 @@ def read_gosh(path: str | Path | None = None) -> dict[tuple[str, str], GosTable]
 
 @cache
 def _shipped_tables() -> dict[tuple[str, str], GosTable]:
-    return _read_tables(BUILTIN_GOSH)
+    return _read_tables(shipped.verified(BUILTIN_GOSH))
 
 
 def _read_tables(path: Path) -> dict[tuple[str, str], GosTable]:
