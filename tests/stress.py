@@ -226,6 +226,7 @@ def started(command: Command, folder: Path, log: Path):
 
     def work() -> None:
         os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with log.open("ab") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
@@ -371,7 +372,7 @@ def kills(bench: Bench, n: int, rng: random.Random, number: int = signal.SIGKILL
                 score.attempt(time.monotonic() - begun, [f"{place.name}: {d}" for d in defects])
                 defects = []
         scores.append(score)
-        print(line_of(score), flush=True)
+        told(score)
     return scores
 
 
@@ -410,7 +411,7 @@ def writers(bench: Bench, n: int, rng: random.Random) -> list[Score]:
             defects += bench.after(command, place)
             score.attempt(time.monotonic() - begun, [f"{place.name}: {d}" for d in defects])
         scores.append(score)
-        print(line_of(score), flush=True)
+        told(score)
     return scores
 
 
@@ -442,13 +443,13 @@ def disk(bench: Bench, n: int, rng: random.Random) -> list[Score]:
             with small_disk(place) as change:
                 score.attempt(*full_disk(bench, command, place, change, int(size * share)))
         scores.append(score)
-        print(line_of(score), flush=True)
+        told(score)
         score = Score(f"read only {command.name}")
         place = bench.folder / f"disk-{bench.number}"
         with small_disk(place) as change:
             score.attempt(*read_only(bench, command, place, change))
         scores.append(score)
-        print(line_of(score), flush=True)
+        told(score)
     return scores
 
 
@@ -548,6 +549,11 @@ def install(folder: Path) -> list[Score]:
 # -- report ---------------------------------------------------------------------------------------
 
 
+def told(score: Score) -> None:
+    """A line about a kind of fault as soon as it is through, and its defects."""
+    print(line_of(score), *(f"  DEFECT {d}" for d in score.defects), sep="\n", flush=True)
+
+
 def line_of(score: Score) -> str:
     fine = score.tried - len(score.defects)
     row = f"{score.name:28} {score.tried:6} {fine:6} {len(score.defects):8} {score.worst_s:8.1f}"
@@ -570,6 +576,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"no part {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
     parts = [part for part in PARTS if part in args.parts or not args.parts]
     rng, scores = random.Random(args.seed), []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # small disks go
     folder = Path(tempfile.mkdtemp(prefix="stress-"))
     print(f"working in {folder}", flush=True)
     if set(parts) & set(BENCHED):
@@ -584,11 +591,10 @@ def main(arguments: list[str] | None = None) -> int:
             scores += files(folder, args.files) if part == "files" else install(folder)
     print(f"\n{'fault':28} {'tried':>6} {'fine':>6} {'defects':>8} {'worst s':>8}")
     print(*map(line_of, scores), sep="\n")
-    defects = [f"{score.name}: {defect}" for score in scores for defect in score.defects]
-    print(*(f"DEFECT {defect}" for defect in defects), sep="\n")
-    if not defects:
-        shutil.rmtree(folder)
-    return 1 if defects else 0
+    if any(score.defects for score in scores):
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from coreloss.quantification.low_loss import LowLoss, measured_low_loss
 from coreloss.quantification.plan import Plan, make_plan, sample_rows
 from coreloss.quantification.quantify import apply_plan
 from coreloss.runtime.files import replacing
+from coreloss.runtime.hdf5 import hdf5_file, reserve
 from coreloss.runtime.versions import FORMAT_VERSION, check_version
 from coreloss.spectra.image import Source, SpectrumImage, open_image, reopened
 from coreloss.spectra.spectrum import Spectrum
@@ -101,8 +102,9 @@ class AmountMaps:
 
     def save(self, path: str | Path) -> None:
         """Write to an HDF5 file, as `load_amounts` reads it."""
-        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        with replacing(path) as temporary, hdf5_file(temporary) as file:
             for name in DATASETS:
+                reserve(file, getattr(self, name).nbytes)
                 file.create_dataset(name, data=getattr(self, name))
             about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in DATASETS}
             about[FORMAT_VERSION] = AMOUNTS_VERSION

@@ -27,6 +27,7 @@ from coreloss.mapping.rules import (
 from coreloss.mapping.shared_noise import noise_is_shared
 from coreloss.mapping.stream import applied, check_target, stream
 from coreloss.runtime.files import replacing
+from coreloss.runtime.hdf5 import hdf5_file, reserve
 from coreloss.runtime.threads import at_once
 from coreloss.runtime.versions import FORMAT_VERSION, check_version
 from coreloss.spectra.image import SpectrumImage, open_image
@@ -121,7 +122,8 @@ class ElementMaps:
 
     def save(self, path: str | Path) -> None:
         """Write to an HDF5 file, as `load_maps` reads it."""
-        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        with replacing(path) as temporary, hdf5_file(temporary) as file:
+            reserve(file, 2 * self.probability.nbytes)
             file.create_dataset("probability", data=self.probability, compression="gzip")
             about = {f.name: getattr(self, f.name) for f in fields(self)[1:]}
             file.attrs.update(_attributes(about) | {"map_shape": self.map_shape})

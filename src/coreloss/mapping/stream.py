@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from coreloss.runtime.files import naming, put_in_place, target_of, telling_full_disk
+from coreloss.runtime.hdf5 import probe, reserve, truncated
 from coreloss.runtime.progress import told
 from coreloss.runtime.provenance import source_commit
 from coreloss.spectra.image import PIECE, Source, SpectrumImage, reopened
@@ -98,6 +99,7 @@ def stream(
     pieces = list(image.pieces(piece))
     key = _key(image, work, attributes or {}, pieces)
     with telling_full_disk(out), _opened(part, out, key, len(pieces)) as file:
+        reserve(file, 0)
         left = [i for i in range(len(pieces)) if not file[DONE][i]]
         results = _here(image, work) if client is None else _on_cluster(image, work, client)
         done = results([(i, *pieces[i]) for i in left])
@@ -115,7 +117,10 @@ def stream(
         file.attrs["source_commit"] = source_commit()
         file.attrs["map_shape"] = image.map_shape
         del file[DONE], file.attrs["key"]
+        file.flush()
+        size = file.id.get_filesize()
     with telling_full_disk(out):
+        truncated(part, size)
         put_in_place(part, out)
     return out
 
@@ -129,6 +134,7 @@ def _opened(part: Path, out: Path, key: str, n: int) -> h5py.File:
                 return file
             part.unlink()
         with naming(out):
+            probe(part)
             file = h5py.File(part, "x")
     except (BlockingIOError, FileExistsError):
         raise ValueError(
@@ -217,7 +223,17 @@ def _write(file: h5py.File, map_shape: tuple[int, ...], piece: tuple[int, int], 
     for name, values in result.items():
         shape = (last - first, *map_shape[1:], *values.shape[1:])
         if name not in file:
-            # One block, whose place is known after the first piece: later, a kill interrupts the
-            # writing of values, never that of the library's lists.
-            file.create_dataset(name, (map_shape[0], *shape[1:]), values.dtype, fill_time="never")
-        file[name][first:last] = values.reshape(shape)
+            _create(file, name, (map_shape[0], *shape[1:]), values.dtype)
+        dataset = file[name]
+        dataset[first:last] = values.reshape(shape)
+        dataset.flush()  # what cannot be written is an error here, not lost when it is let go
+
+
+def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """A dataset that has all of its room on the disk.
+
+    So a disk that is too small is told at the first piece; and after that a kill interrupts the
+    writing of values, never that of the library's lists.
+    """
+    reserve(file, int(np.prod(shape)) * dtype.itemsize)
+    file.create_dataset(name, shape, dtype, fill_time="never")
