@@ -20,6 +20,7 @@ import sys
 import time
 from pathlib import Path
 
+from coreloss.runtime.files import replacing
 from coreloss.study import results
 from coreloss.study.certificate import CERTIFICATE, certificate_of_notebook
 
@@ -39,7 +40,13 @@ def main(argv: list[str] | None = None) -> int:
     for source in sources:
         print(f"{source.name}: running ({args.profile})", flush=True)
         start = time.perf_counter()
-        error = execute(source, args.out / source.name, parameters.get(source.stem, {}))
+        try:
+            error = execute(source, args.out / source.name, parameters.get(source.stem, {}))
+        except OSError as problem:
+            sys.exit(f"{source.name}: {problem}")
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
         seconds = time.perf_counter() - start
         outcome = "FAILED after" if error else "done in"
         print(f"{source.name}: {outcome} {seconds:.0f} s", flush=True)
@@ -95,21 +102,17 @@ def execute(source: Path, target: Path, parameters: dict) -> str | None:
     import nbformat
     import papermill
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part.ipynb")
     try:
-        notebook = papermill.execute_notebook(
-            str(source), str(part), parameters=parameters, cwd=str(HERE),
-            kernel_name="python3", progress_bar=False,
-        )  # fmt: skip
-        _show_warnings(notebook)
-        clean(notebook).metadata[CERTIFICATE] = certificate_of_notebook(results_read_by(source))
-        nbformat.write(notebook, part)
-        os.replace(part, target)
+        with replacing(target) as part:
+            notebook = papermill.execute_notebook(
+                str(source), None, parameters=parameters, cwd=str(HERE),
+                kernel_name="python3", progress_bar=False,
+            )  # fmt: skip
+            _show_warnings(notebook)
+            clean(notebook).metadata[CERTIFICATE] = certificate_of_notebook(results_read_by(source))
+            nbformat.write(notebook, part)
     except papermill.PapermillExecutionError as error:
         return f"{source.name}, cell {_place(source, error.source)}:{error}"
-    finally:
-        part.unlink(missing_ok=True)
     return None
 
 

@@ -12,7 +12,6 @@ import io
 import json
 import resource
 import selectors
-import struct
 import subprocess
 import sys
 import tempfile
@@ -210,7 +209,9 @@ def _outcome(path, read) -> str:
             if fault:
                 return f"read {fault}"
     except OSError as error:
-        return "refused" if error.filename and error.strerror else f"{type(error).__name__}: {error}"
+        return (
+            "refused" if error.filename and error.strerror else f"{type(error).__name__}: {error}"
+        )
     except ValueError as error:
         text = str(error)
         if not text.startswith(f"{path}: ") or "\n" in text or len(text) > 1000:

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "src" / "coreloss"
 # Folders in the order of the data flow, as the docstring of the package names them.
 ROOMS = tuple(re.search(r"\w+(?: ->\s+\w+)+", coreloss.__doc__).group().split(" ->"))
 ROOMS = tuple(room.strip() for room in ROOMS)
-WORDS = ("axis", "edges", "beam")
+WORDS = ("axis", "edges", "beam", "shipped")
 # A result may draw itself: figures are imported inside the method, never at the top of a module.
 LAZY_FROM_ANYWHERE = {"figures"}
 

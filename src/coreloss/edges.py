@@ -15,11 +15,12 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from coreloss import shipped
 
 _SYMBOLS = """
     Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr
@@ -153,8 +154,8 @@ def role_of(element: str, shell: str) -> str:
 
 def read_edge_table(path: str | Path | None = None) -> tuple[Subshell, ...]:
     """Read a table of subshell onsets; ``None`` is the one in the package."""
-    source = Path(path) if path else resources.files("coreloss") / "data" / "edges.csv"
-    lines = [line for line in source.read_text().splitlines() if not line.startswith("#")]
+    data = Path(path).read_bytes() if path else shipped.contents("data/edges.csv")
+    lines = [line for line in data.decode().splitlines() if not line.startswith("#")]
     return tuple(
         _subshell(
             row["element"],

@@ -1,7 +1,10 @@
 """Files that replace others: whole or not at all, and never in the place of a device."""
 
+import errno
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -58,3 +61,46 @@ def test_place_that_cannot_be_written_is_named_at_once(tmp_path):
         with pytest.raises(OSError, match=r"folder|written") as caught, replacing(path):
             raise AssertionError("the block must not begin")
         assert caught.value.filename == str(path)
+
+
+def test_what_a_killed_process_left_goes_and_what_a_running_one_writes_stays(tmp_path):
+    with replacing(tmp_path / "result.txt") as temporary:
+        own = temporary.name
+        temporary.write_text("")
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                           capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+    left, others = own.replace(str(os.getpid()), ended), own.replace(str(os.getpid()), "1")
+    elsewhere = own.replace("result", "another").replace(str(os.getpid()), ended)
+    for name in (left, others, elsewhere):
+        (tmp_path / name).write_text("half")
+    with replacing(tmp_path / "result.txt"):
+        assert not (tmp_path / left).exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([others, elsewhere, "result.txt"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError("Can't close file (file write failed: time = now\n, errno = 28, error message ="),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_told_in_one_line_whoever_finds_it(error, tmp_path):
+    path = tmp_path / "result.txt"
+    path.write_text("old")
+    stumbled = RuntimeError("Slist already enabled?")  # over its own, afterwards
+    stumbled.__context__ = error
+    for raised in (error, stumbled):
+        with pytest.raises(OSError, match="No space left") as caught, replacing(path):
+            raise raised
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+        assert "\n" not in str(caught.value)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(OSError, match="disk") as caught, replacing(tmp_path / "result.txt"):
+        raise OSError(errno.ENOENT, "errors of a disk", "input.txt")
+    assert caught.value.filename == "input.txt"

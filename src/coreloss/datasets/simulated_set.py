@@ -37,6 +37,7 @@ import torch
 from coreloss.axis import N_CHANNELS
 from coreloss.edges import ELEMENTS
 from coreloss.runtime.files import replacing
+from coreloss.runtime.hdf5_room import hdf5_file, reserve
 from coreloss.runtime.provenance import provenance as made_here
 from coreloss.simulation.batch import Batch
 
@@ -44,6 +45,7 @@ FORMAT = "coreloss simulated set"
 FORMAT_VERSION = 4
 """Above the 1 of the former files in the published layout and the 2 of the former benchmarks."""
 CHUNK_ROWS = 64
+CHUNKS_OPEN = 2_000_000  # bytes of chunks in the cache of the library
 _LABELS = (len(ELEMENTS),)
 COLUMNS: dict[str, tuple[tuple[int, ...], np.dtype]] = {  # shape of a row, type
     "spectra": ((N_CHANNELS,), np.dtype("<f4")),
@@ -104,7 +106,7 @@ def write_set(
         another shape than its spectra need.
     """
     made_with = made_here() if provenance is None else provenance
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, hdf5_file(temporary) as file:
         file.attrs.update(_attributes(config, seed, made_with))
         file.attrs["sha256"] = digest = _write_rows(file, batches)
     return digest
@@ -152,7 +154,7 @@ def stored_bytes(batch: Batch) -> int:
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
         file.attrs.update(_attributes({}, 0, {}))
-        _write_rows(file, [batch])
+        _write_rows(file, [batch], reserved=False)
     return len(memory.getvalue())
 
 
@@ -220,8 +222,12 @@ def _header(path: str | Path, file: h5py.File) -> Header:
 # -- contents -------------------------------------------------------------------------------------
 
 
-def _write_rows(file: h5py.File, batches: Iterable[Batch]) -> str:
-    """Append the batches to new datasets; returns the SHA-256 of file and attributes."""
+def _write_rows(file: h5py.File, batches: Iterable[Batch], *, reserved: bool = True) -> str:
+    """Append the batches to new datasets; returns the SHA-256 of file and attributes.
+
+    ``reserved``: with room on the disk for a batch that cannot be compressed, and for the chunks of
+    the one before that are not there yet.
+    """
     for name, (row, dtype) in COLUMNS.items():
         file.create_dataset(
             name,
@@ -236,6 +242,8 @@ def _write_rows(file: h5py.File, batches: Iterable[Batch]) -> str:
     n, hashes = 0, _new_hashes()
     for batch in batches:
         columns, start = _columns(batch), n
+        if reserved:
+            reserve(file, CHUNKS_OPEN + sum(values.nbytes for values in columns.values()))
         n += len(batch.counts)
         for name, values in columns.items():
             file[name].resize(n, axis=0)

@@ -111,6 +111,7 @@ class Identification:
     findings: tuple[Findings, ...] = ()
     group_threshold: float | None = None
     too_short: tuple[EdgeShell, ...] = ()
+    fingerprint: str = ""
 
     def __len__(self) -> int:
         return len(self.probability)
@@ -185,6 +186,7 @@ class Identification:
         return {
             "file": self.spectrum.file,
             "model": self.model,
+            "fingerprint": self.fingerprint,
             "threshold": self.threshold,
             "absent_threshold": self.absent_threshold,
             "group_threshold": self.group_threshold,
@@ -332,6 +334,7 @@ def identify(
         cut_ev=cut_ev,
         findings=found,
         group_threshold=loaded.group_threshold,
+        fingerprint=loaded.fingerprint,
     )
 
 

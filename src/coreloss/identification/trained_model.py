@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from coreloss import shipped
 from coreloss.identification.evidence import Combination
-from coreloss.networks.architectures import build, config_of, weights_fingerprint
+from coreloss.networks.architectures import CARD_VERSION, build, config_of, weights_fingerprint
+from coreloss.runtime.versions import FORMAT_VERSION, check_version
 from coreloss.spectra.network_input import NetworkInput
 
 DEFAULT_MODEL = "edgenet-small"
@@ -41,7 +43,7 @@ class Model:
     combination: Combination = field(default_factory=Combination)
     group_threshold: float | None = None
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Sixteen letters for weights and decisions: equal ones answer alike."""
         groups = () if self.group_threshold is None else (self.group_threshold,)
@@ -68,15 +70,18 @@ def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
 
     The card's ``config`` builds the network; ``present_threshold``, ``absent_threshold`` and
     ``temperature`` are the decisions, ``group_threshold`` is one that may be missing. ValueError
-    when a file is missing or does not fit.
+    when a file is missing, damaged, of a later version of the package, or does not fit.
     """
     import safetensors.torch
 
     weights, card_path = _model_files(name_or_path)
     try:
-        card = json.loads(card_path.read_text())
+        card = json.loads(shipped.verified(card_path).read_text())
+        if not isinstance(card, dict):
+            raise TypeError("the card is not a JSON object")
+        check_version(card.get(FORMAT_VERSION), CARD_VERSION, what=str(card_path))
         network = build(config_of(card["architecture"], **card["config"]))
-        network.load_state_dict(safetensors.torch.load_file(weights))
+        network.load_state_dict(safetensors.torch.load_file(shipped.verified(weights)))
         present, absent, temperature = (
             float(card[key]) for key in ("present_threshold", "absent_threshold", "temperature")
         )
@@ -91,6 +96,12 @@ def load_model(name_or_path: str = DEFAULT_MODEL) -> Model:
     except (TypeError, RuntimeError, safetensors.SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"model {name_or_path}: weights and card do not fit: {reason}") from None
+    stored = card.get("certificate", {}).get("weights")
+    if stored not in (None, weights_fingerprint(network)):
+        raise ValueError(
+            f"model {name_or_path}: {weights.name} are not the weights of {card_path.name}, or are"
+            " damaged; copy both files anew, or train again"
+        )
     name = weights.parent.name if weights.name == "weights.safetensors" else weights.stem
     return Model(name, network.eval(), card, present, absent, temperature, combination, groups)
 

@@ -22,6 +22,8 @@ from coreloss.quantification.low_loss import LowLoss, measured_low_loss
 from coreloss.quantification.plan import Plan, make_plan, sample_rows
 from coreloss.quantification.quantify import apply_plan
 from coreloss.runtime.files import replacing
+from coreloss.runtime.hdf5_room import hdf5_file, reserve
+from coreloss.runtime.versions import FORMAT_VERSION, check_version
 from coreloss.spectra.image import Source, SpectrumImage, open_image, reopened
 from coreloss.spectra.spectrum import Spectrum
 from coreloss.spectra.window import CORE_LOSS_EV, NAMED_FROM_EV
@@ -32,6 +34,9 @@ WHOLE_MAP = 20_000
 """Spectra up to which all are asked for their elements, and not a sample."""
 THICKEST = 1e5
 """Atoms/nm^2 in a micrometre of a solid."""
+AMOUNTS_VERSION = 1
+ADDED = ("model", "fingerprint")
+"""What the first files of this version do not have."""
 DATASETS = ("amount", "error", "fraction", "fraction_error", "goodness", "thickness_mfp")
 
 
@@ -46,6 +51,8 @@ class AmountMaps:
     overall : atomic fraction and its error in the sum of all spectra, where weak elements do not
         suffer from amounts that cannot be negative
     left_out : elements that were found, but have too little of an edge in the window
+    model, fingerprint : the network that found the elements, see `trained_model.Model`; empty where
+        they were named
     """
 
     elements: tuple[str, ...]
@@ -62,6 +69,8 @@ class AmountMaps:
     left_out: tuple[str, ...] = ()
     title: str = ""
     warnings: tuple[str, ...] = ()
+    model: str = ""
+    fingerprint: str = ""
 
     @property
     def unit(self) -> str:
@@ -82,6 +91,8 @@ class AmountMaps:
                 for e, (share, error) in self.overall.items()
             },
             "unit": self.unit,
+            "model": self.model,
+            "fingerprint": self.fingerprint,
             "window_ev": list(self.window_ev),
             "shifts_ev": dict(self.shifts_ev),
             "goodness": float(np.nanmedian(self.goodness)),
@@ -91,10 +102,12 @@ class AmountMaps:
 
     def save(self, path: str | Path) -> None:
         """Write to an HDF5 file, as `load_amounts` reads it."""
-        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        with replacing(path) as temporary, hdf5_file(temporary) as file:
             for name in DATASETS:
+                reserve(file, getattr(self, name).nbytes)
                 file.create_dataset(name, data=getattr(self, name))
             about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in DATASETS}
+            about[FORMAT_VERSION] = AMOUNTS_VERSION
             for name, value in about.items():
                 file.attrs[name] = json.dumps(value)
 
@@ -178,6 +191,7 @@ def quantify_image(
         When nothing can be quantified, or the data or options do not fit.
     """
     check_target(out, client)
+    asked = model_of(model) if elements == "auto" else None
     image = open_image(data).as_one_map()
     source = None if low_loss is None else open_image(low_loss, zero_loss=True).as_one_map()
     scattering, sampled = _scattering(source, image, exposure_ratio)
@@ -185,8 +199,8 @@ def quantify_image(
     from_ev = NAMED_FROM_EV if elements == "auto" else CORE_LOSS_EV
     window, notes = map_window(total, window_ev, from_ev=from_ev)
     names = (
-        found_elements(image, window_ev=window, shift_ev=shift_ev, model=model)
-        if elements == "auto"
+        found_elements(image, window_ev=window, shift_ev=shift_ev, model=asked)
+        if asked is not None
         else tuple(elements)
     )
     usable = tuple(e for e in names if quantifiable(e, window)) if elements == "auto" else names
@@ -216,11 +230,14 @@ def quantify_image(
         "left_out": tuple(e for e in names if e not in usable),
         "title": image.title,
         "warnings": (*notes, *plan.low_loss.warnings, *plan.warnings),
+        "model": asked.name if asked else "",
+        "fingerprint": asked.fingerprint if asked else "",
     }
     settings = repr((plan.model.first, plan.model.exponents, plan.noise, plan.beam))
     key = hashlib.sha256(plan.model.sharp.numpy().tobytes() + settings.encode()).hexdigest()
     work = AmountsWork(plan, scattering, exposure_ratio, shift_ev, key)
-    as_json = {name: json.dumps(value) for name, value in about.items()}
+    stored = about | {FORMAT_VERSION: AMOUNTS_VERSION}
+    as_json = {name: json.dumps(value) for name, value in stored.items()}
     how: dict[str, Any] = {"attributes": as_json, "client": client, "progress": progress}
     values: dict[str, Any] = applied(image, work, out=out, **how)
     return AmountMaps(**values, **about)
@@ -254,10 +271,12 @@ def load_amounts(path: str | Path) -> AmountMaps:
     """Amounts from a file of `AmountMaps.save` or `quantify_image`."""
     try:
         with h5py.File(path, "r") as file:
+            check_version(file.attrs.get(FORMAT_VERSION), AMOUNTS_VERSION, what=str(path))
             values = {name: file[name][()] for name in DATASETS}
             names = [f.name for f in fields(AmountMaps) if f.name not in DATASETS]
-            stored = {name: json.loads(file.attrs[name]) for name in names}
-    except (OSError, KeyError) as error:
+            known = [name for name in names if name not in ADDED or name in file.attrs]
+            stored = {name: json.loads(file.attrs[name]) for name in known}
+    except (OSError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a file of amounts ({error})") from None
     about: dict[str, Any] = {n: tuple(v) if type(v) is list else v for n, v in stored.items()}
     return AmountMaps(**values, **about)

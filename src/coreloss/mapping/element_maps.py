@@ -25,15 +25,18 @@ from coreloss.mapping.rules import (
     controlled,
 )
 from coreloss.mapping.shared_noise import noise_is_shared
-from coreloss.mapping.stream import applied, check_target
+from coreloss.mapping.stream import applied, check_target, stream
 from coreloss.runtime.files import replacing
+from coreloss.runtime.hdf5_room import hdf5_file, reserve
 from coreloss.runtime.threads import at_once
+from coreloss.runtime.versions import FORMAT_VERSION, check_version
 from coreloss.spectra.image import SpectrumImage, open_image
 from coreloss.spectra.network_input import observable, preprocess
 from coreloss.spectra.repair import between_missing
 from coreloss.spectra.spectrum import Spectrum
 from coreloss.spectra.window import NAMED_FROM_EV, usable_window, without_faults
 
+MAPS_VERSION = 1
 RESAMPLED_TOGETHER = 144
 """Spectra that are resampled together: few enough for the cache."""
 MOST_SUMMED = 1000
@@ -50,6 +53,7 @@ class ElementMaps:
     """Probabilities of all elements in every pixel.
 
     probability (*map_shape, 80) float32 : NaN where an element has no edge in the window
+    fingerprint : of the network, see `trained_model.Model`; empty in files of former versions
     around : probability of detected elements in the sum around their largest cluster
     independent : every pixel has noise of its own; not in denoised images
     """
@@ -61,6 +65,7 @@ class ElementMaps:
     model: str
     title: str = ""
     warnings: tuple[str, ...] = ()
+    fingerprint: str = ""
     around: Mapping[str, float] = field(default_factory=dict)
     independent: bool = True
 
@@ -106,6 +111,7 @@ class ElementMaps:
         """Plain dictionary for JSON: the elements that were called, and what of it is by chance."""
         return {
             "model": self.model,
+            "fingerprint": self.fingerprint,
             "map_shape": list(self.map_shape),
             "window_ev": list(self.window_ev),
             "threshold": self.threshold,
@@ -116,7 +122,8 @@ class ElementMaps:
 
     def save(self, path: str | Path) -> None:
         """Write to an HDF5 file, as `load_maps` reads it."""
-        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        with replacing(path) as temporary, hdf5_file(temporary) as file:
+            reserve(file, 2 * self.probability.nbytes)
             file.create_dataset("probability", data=self.probability, compression="gzip")
             about = {f.name: getattr(self, f.name) for f in fields(self)[1:]}
             file.attrs.update(_attributes(about) | {"map_shape": self.map_shape})
@@ -207,6 +214,7 @@ def map_elements(
         "absent_threshold": loaded.absent_threshold,
         "window_ev": window,
         "model": loaded.name,
+        "fingerprint": loaded.fingerprint,
         "title": image.title,
         "warnings": notes if independent else (*notes, SHARED_NOISE),
         "around": {},
@@ -215,13 +223,16 @@ def map_elements(
     axis: dict[str, float] = {"shift_ev": shift_ev, "axis_error_ev": axis_error_ev}
     work = NetworkWork(model if isinstance(model, Model) else str(model), window, **axis)
     attributes = _attributes(about) | axis | {"pool": pool}
-    how: dict[str, Any] = {"attributes": attributes, "client": client, "progress": progress}
-    found = ElementMaps(applied(image, work, out=out, **how)["probability"], **about)
-    found = replace(found, around=around_clusters(image, found, loaded, **axis))
+
+    def conclude(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        found = ElementMaps(values["probability"], **about)
+        return {"around": around_clusters(image, found, loaded, **axis)}
+
     if out is not None:
-        with h5py.File(out, "r+") as file:
-            file.attrs["around"] = json.dumps(found.around)
-    return found
+        how: dict[str, Any] = {"client": client, "progress": progress, "conclude": conclude}
+        return load_maps(stream(image, work, out, attributes=attributes, **how))
+    values = applied(image, work)
+    return ElementMaps(values["probability"], **about | conclude(values))
 
 
 def map_window(
@@ -311,6 +322,7 @@ def load_maps(path: str | Path) -> ElementMaps:
     """Maps from a file of `ElementMaps.save` or `map_elements`."""
     try:
         with h5py.File(path, "r") as file:
+            check_version(file.attrs.get(FORMAT_VERSION), MAPS_VERSION, what=str(path))
             about = {name: file.attrs[name] for name in ("model", "title")}
             return ElementMaps(
                 probability=file["probability"][()],
@@ -320,9 +332,10 @@ def load_maps(path: str | Path) -> ElementMaps:
                 warnings=tuple(json.loads(file.attrs["warnings"])),
                 around=json.loads(file.attrs["around"]),
                 independent=bool(file.attrs["independent"]),
+                fingerprint=str(file.attrs.get("fingerprint", "")),
                 **about,
             )
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a file of element maps ({error})") from None
 
 
@@ -343,5 +356,6 @@ def _attributes(about: Mapping[str, Any]) -> dict[str, Any]:
     """What a file says besides the probabilities: the fields of `ElementMaps`."""
     lists = {name: json.dumps(about[name]) for name in ("window_ev", "warnings", "around")}
     numbers = {"present_threshold": about["threshold"], "elements": json.dumps(ELEMENTS)}
-    plain = {name: about[name] for name in ("absent_threshold", "model", "title", "independent")}
+    names = ("absent_threshold", "model", "fingerprint", "title", "independent")
+    plain = {name: about[name] for name in names} | {FORMAT_VERSION: MAPS_VERSION}
     return plain | lists | numbers

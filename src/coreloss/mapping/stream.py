@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from coreloss.runtime.files import naming, put_in_place, target_of, telling_full_disk
+from coreloss.runtime.hdf5_room import probe, reserve, truncated
 from coreloss.runtime.progress import told
 from coreloss.runtime.provenance import source_commit
 from coreloss.spectra.image import PIECE, Source, SpectrumImage, reopened
@@ -19,9 +20,13 @@ from coreloss.spectra.spectrum import Spectrum
 
 Work = Callable[[Spectrum, int], Mapping[str, np.ndarray]]
 """From spectra and the number of the first of them to arrays with one row per spectrum."""
+Conclusion = Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]]
+"""From the results of the whole image to attributes that only they tell."""
 IN_FLIGHT = 3
 """Pieces that each worker of a cluster has at a time."""
 REPORTS = 20
+DONE = "done"
+"""Dataset of an unfinished file: which pieces are there."""
 
 
 def check_target(out: str | Path | None, client: Any) -> None:
@@ -58,6 +63,7 @@ def stream(
     out: str | Path,
     *,
     attributes: Mapping[str, Any] | None = None,
+    conclude: Conclusion | None = None,
     piece: int = PIECE,
     client: Any = None,
     progress: bool = False,
@@ -74,6 +80,8 @@ def stream(
         Picklable; its ``repr`` tells its settings.
     attributes
         Stored in the file, as JSON where they are not plain.
+    conclude
+        Asked for more of them when all pieces are done, before ``out`` appears.
     client
         A ``dask.distributed.Client``: its workers compute, and read their parts of the file
         themselves; this process writes.
@@ -81,47 +89,81 @@ def stream(
     Raises
     ------
     ValueError
-        When the image cannot be read or the work refuses a spectrum.
+        When the image cannot be read, the work refuses a spectrum, or another process is writing
+        the same file.
+    OSError
+        With the name of ``out``, when it cannot be written.
     """
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    out = target_of(out)
     part = out.with_name(f".{out.name}.part")
     pieces = list(image.pieces(piece))
     key = _key(image, work, attributes or {}, pieces)
-    with _opened(part, key, len(pieces)) as file:
-        left = [i for i in range(len(pieces)) if not file["done"][i]]
+    with telling_full_disk(out), _opened(part, out, key, len(pieces)) as file:
+        reserve(file, 0)
+        left = [i for i in range(len(pieces)) if not file[DONE][i]]
         results = _here(image, work) if client is None else _on_cluster(image, work, client)
         done = results([(i, *pieces[i]) for i in left])
         every = max(len(left) // REPORTS, 1)
         for i, result in told(done, "pieces", every, len(left)) if progress else done:
             _write(file, image.map_shape, pieces[i], result)
-            file["done"][i] = True
+            file.flush()  # a piece counts as done only after it is there
+            file[DONE][i] = True
             file.flush()
-        del file["done"], file.attrs["key"]
-        for name, value in (attributes or {}).items():
+        about = dict(attributes or {})
+        if conclude is not None:
+            about |= conclude({name: values[()] for name, values in file.items() if name != DONE})
+        for name, value in about.items():
             file.attrs[name] = value if isinstance(value, str | float | int) else json.dumps(value)
         file.attrs["source_commit"] = source_commit()
         file.attrs["map_shape"] = image.map_shape
-    os.replace(part, out)
+        del file[DONE], file.attrs["key"]
+        file.flush()
+        size = file.id.get_filesize()
+    with telling_full_disk(out):
+        truncated(part, size)
+        put_in_place(part, out)
     return out
 
 
-def _opened(part: Path, key: str, n: int) -> h5py.File:
-    """The file of an interrupted run with the same key, else an empty one."""
-    if part.exists():
-        try:
-            file = h5py.File(part, "r+")
-        except OSError:
-            part.unlink()
-        else:
-            if file.attrs.get("key") == key and "done" in file:
+def _opened(part: Path, out: Path, key: str, n: int) -> h5py.File:
+    """The file of an interrupted run with the same key, else an empty one; locked, if it can be."""
+    try:
+        if part.exists():
+            file = _continued(part, key)
+            if file is not None:
                 return file
-            file.close()
             part.unlink()
-    file = h5py.File(part, "w")
+        with naming(out):
+            probe(part)
+            file = h5py.File(part, "x")
+    except (BlockingIOError, FileExistsError):
+        raise ValueError(
+            f"{out}: another process is writing this file; wait for it, or choose another name"
+        ) from None
     file.attrs["key"] = key
-    file.create_dataset("done", data=np.zeros(n, bool))
+    file.create_dataset(DONE, data=np.zeros(n, bool))
     return file
+
+
+def _continued(part: Path, key: str) -> h5py.File | None:
+    """The file of an interrupted run, None where it is of another one, damaged, or without a piece.
+
+    Once a piece is done, the lists of the library are whole.
+    """
+    try:
+        file = h5py.File(part, "r+")
+    except BlockingIOError:
+        raise
+    except OSError:
+        return None
+    try:
+        usable = file.attrs.get("key") == key and file[DONE][()].any()
+    except (OSError, RuntimeError, KeyError):
+        usable = False
+    if usable:
+        return file
+    file.close()
+    return None
 
 
 def _key(image: SpectrumImage, work: Work, attributes: Mapping[str, Any], pieces) -> str:
@@ -181,11 +223,17 @@ def _write(file: h5py.File, map_shape: tuple[int, ...], piece: tuple[int, int], 
     for name, values in result.items():
         shape = (last - first, *map_shape[1:], *values.shape[1:])
         if name not in file:
-            file.create_dataset(
-                name,
-                (map_shape[0], *shape[1:]),
-                values.dtype,
-                chunks=(1, *shape[1:]),
-                fillvalue=np.nan if values.dtype.kind == "f" else None,
-            )
-        file[name][first:last] = values.reshape(shape)
+            _create(file, name, (map_shape[0], *shape[1:]), values.dtype)
+        dataset = file[name]
+        dataset[first:last] = values.reshape(shape)
+        dataset.flush()  # what cannot be written is an error here, not lost when it is let go
+
+
+def _create(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """A dataset that has all of its room on the disk.
+
+    So a disk that is too small is told at the first piece; and after that a kill interrupts the
+    writing of values, never that of the library's lists.
+    """
+    reserve(file, int(np.prod(shape)) * dtype.itemsize)
+    file.create_dataset(name, shape, dtype, fill_time="never")

@@ -21,11 +21,11 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
+from coreloss import shipped
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS
 from coreloss.materials.formula import read_composition, reduce_formula
 from coreloss.runtime.files import replacing
@@ -200,7 +200,7 @@ def _materials_project_client(api_key: str | None):
 
 
 def _embedded_table() -> bytes:
-    return (resources.files("coreloss") / "data" / "compounds.csv.gz").read_bytes()
+    return shipped.contents("data/compounds.csv.gz")
 
 
 def _read_rows(data: bytes, name: str) -> list[tuple[str, str, str]]:

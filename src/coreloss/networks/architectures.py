@@ -27,6 +27,8 @@ ARCHITECTURES: dict[str, tuple[str, str, str]] = {
     "edgenet_medium": ("coreloss.networks.edgenet", "EdgeNet", "EdgeNetMediumConfig"),
 }
 """Name -> module, network class, configuration class. Imported when asked for."""
+CARD_VERSION = 1
+"""Of the card of a trained network: what is needed to build it and to use its answers."""
 
 
 def config_of(architecture: str, **sizes: Any) -> Any:

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from coreloss import shipped
 from coreloss.axis import N_CHANNELS
 from coreloss.beam import Beam
 from coreloss.edges import EdgeShell, edge_shells
@@ -35,7 +36,7 @@ from coreloss.physics.bethe_integral import (
 )
 from coreloss.physics.cross_section import subshell_stack
 from coreloss.physics.gos_files import fetch_published
-from coreloss.physics.gos_table import BUILTIN_GOSH, GosTable, read_gosh
+from coreloss.physics.gos_table import GosTable, read_gosh
 from coreloss.runtime.files import replacing
 
 BANK_VERSION = 2
@@ -284,7 +285,7 @@ def _rows(stack: TableStack, psi, reference, ratios) -> torch.Tensor:
 
 def bank_key(gosh: str | Path | None = None) -> str:
     """Hash of everything a bank is made of: the shipped GOS tables and others, shells, grids."""
-    digest = hashlib.sha256(BUILTIN_GOSH.read_bytes())
+    digest = hashlib.sha256(shipped.contents("data/gos.gosh"))
     if gosh is not None:
         digest.update(Path(gosh).read_bytes())
     shells = [(s.element, s.shell, s.onset_ev, s.offsets_ev, s.ratios) for s in edge_shells()]

@@ -17,8 +17,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from coreloss import shipped
 from coreloss.edges import SHELLS, edge_shells, occupancy_ratio, quantum_numbers
 from coreloss.runtime.files import replacing
+from coreloss.runtime.hdf5_room import hdf5_file, reserve
 
 BUILTIN_GOSH = Path(__file__).parents[1] / "data" / "gos.gosh"
 PER_METRE = 1e10  # 1/Angstrom in 1/m
@@ -72,9 +74,10 @@ def subshells_of(shell: str) -> tuple[str, ...]:
 
 def write_gosh(path: str | Path, tables: Iterable[GosTable]) -> None:
     """Write tables as float32 through a temporary file."""
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
+    with replacing(path) as temporary, hdf5_file(temporary, libver="earliest") as file:
         _write_header(file)
         for table in tables:
+            reserve(file, 4 * (table.gos_per_ev.nbytes + len(table.free_energy_ev)))
             group = file.create_group(f"{table.element}/{table_name(table.shell)}")
             _write_table(group, table)
             if table.measured is not None:
@@ -142,7 +145,7 @@ def read_gosh(path: str | Path | None = None) -> dict[tuple[str, str], GosTable]
 
 @cache
 def _shipped_tables() -> dict[tuple[str, str], GosTable]:
-    return _read_tables(BUILTIN_GOSH)
+    return _read_tables(shipped.verified(BUILTIN_GOSH))
 
 
 def _read_tables(path: Path) -> dict[tuple[str, str], GosTable]:

@@ -12,11 +12,11 @@ import csv
 import gzip
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from itertools import groupby
 
 import numpy as np
 
+from coreloss import shipped
 from coreloss.edges import EdgeShell
 
 GIANT_FWHM_EV = {
@@ -69,7 +69,7 @@ class Multiplet:
 @cache
 def multiplets() -> dict[tuple[str, str], tuple[Multiplet, ...]]:
     """All ions of the table by element and shell."""
-    data = (resources.files("coreloss") / "data" / "multiplets.csv.gz").read_bytes()
+    data = shipped.contents("data/multiplets.csv.gz")
     text = gzip.decompress(data).decode().splitlines()
     rows = list(csv.DictReader(line for line in text if not line.startswith("#")))
     names = ("element", "shell", "charge", "ten_dq_ev", "exchange")

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import csv
 from functools import cache
-from importlib import resources
 
+from coreloss import shipped
 from coreloss.edges import ATOMIC_NUMBER, EdgeShell, quantum_numbers
 from coreloss.physics.gos_table import subshells_of
 
@@ -29,7 +29,7 @@ def bound_oscillator_strengths(final_state: str = "frozen") -> dict[tuple[str, s
     """
     if final_state not in FINAL_STATES:
         raise ValueError(f"final_state is {final_state!r}; choose one of {FINAL_STATES}")
-    text = (resources.files("coreloss") / "data" / "white_lines.csv").read_text()
+    text = shipped.contents("data/white_lines.csv").decode()
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return {
         (row["element"], row["shell"]): float(row[f"f_{final_state}"])

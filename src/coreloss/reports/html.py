@@ -94,11 +94,11 @@ def html_report(results: Iterable[Identification], *, scale: str = "log") -> str
 
 def _models(results: Sequence[Identification]) -> str:
     """Each network with its thresholds once, and how to read the decisions."""
-    used = dict.fromkeys((r.model, r.threshold, r.absent_threshold) for r in results)
+    used = dict.fromkeys((r.model, r.fingerprint, r.threshold, r.absent_threshold) for r in results)
     lines = "".join(
-        f"<li>{escape(name)}: present from a probability of {present:.3f}, absent below "
-        f"{absent:.3f}, undetermined between them</li>"
-        for name, present, absent in used
+        f"<li>{escape(name)} (fingerprint {fingerprint or 'unknown'}): present from a probability "
+        f"of {present:.3f}, absent below {absent:.3f}, undetermined between them</li>"
+        for name, fingerprint, present, absent in used
     )
     return (
         f"<p>coreloss {escape(version('coreloss'))}; networks and thresholds:</p>\n"

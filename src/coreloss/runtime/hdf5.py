@@ -58,9 +58,7 @@ def check(path: str | Path) -> int:
     return total
 
 
-def _check_objects(
-    objects: Iterator[tuple[str, h5g.ObjectID]], held: int, places: Places
-) -> int:
+def _check_objects(objects: Iterator[tuple[str, h5g.ObjectID]], held: int, places: Places) -> int:
     """Bytes that all data sets and attributes take in memory; adds the ``places`` of numbers."""
     total = seen = 0
     for where, item in objects:

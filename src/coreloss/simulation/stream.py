@@ -12,13 +12,13 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from coreloss import shipped
 from coreloss.edges import ELEMENTS
 from coreloss.runtime.files import replacing
 from coreloss.runtime.provenance import digest_of
@@ -128,4 +128,4 @@ def _content(name: str) -> bytes:
 
 
 def _data(name: str) -> bytes:
-    return (resources.files("coreloss") / "data" / name).read_bytes()
+    return shipped.contents(f"data/{name}")

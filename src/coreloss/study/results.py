@@ -24,6 +24,7 @@ from typing import Any
 
 from coreloss.runtime.files import replacing
 from coreloss.runtime.provenance import CHECKOUT, provenance
+from coreloss.runtime.versions import FORMAT_VERSION, check_version
 from coreloss.simulation import stream
 from coreloss.study.certificate import (
     CERTIFICATE,
@@ -37,6 +38,7 @@ from coreloss.study.certificate import (
 FOLDER = CHECKOUT / "book" / "results"
 Row = Mapping[str, Any]
 """A row of a table in a results file."""
+RESULTS_VERSION = 1
 FRESH, STALE, PINNED, MISSING = "fresh", "stale", "pinned", "missing"
 
 
@@ -85,7 +87,10 @@ def read(name: str, folder: str | Path = FOLDER) -> dict[str, Any]:
     path = path_of(name, folder)
     if not path.is_file():
         raise ValueError(f"{path}: no such file; make it with: make results {name}")
-    return json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8"))
+    found = content.get(CERTIFICATE, {}).get(FORMAT_VERSION)
+    check_version(found, RESULTS_VERSION, what=str(path))
+    return content
 
 
 class Writer:
@@ -114,6 +119,7 @@ class Writer:
         seconds = (self._earlier or 0.0) + time.monotonic() - self._begun
         command = shlex.join(["python", *sys.orig_argv[1:]])
         about = {
+            FORMAT_VERSION: RESULTS_VERSION,
             "command": command,
             "made": time.strftime("%Y-%m-%d", time.gmtime()),
             "seconds": round(seconds, 1),

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from coreloss.runtime.files import replacing
+from coreloss.runtime.versions import FORMAT_VERSION, check_version
 
 
 @dataclass
@@ -37,6 +38,7 @@ class State:
     running: list[float] = field(default_factory=list)
 
 
+VERSION = 1
 NUMBERS = ("seen", "elapsed_s", "cpu_s", "halvings", "since_halving", "since_best", "best")
 
 
@@ -49,23 +51,35 @@ def save(path: Path, fingerprint: str, state: State) -> None:
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     tensors["running"] = torch.tensor(state.running, dtype=torch.float64)
     numbers = {name: getattr(state, name) for name in NUMBERS}
+    about = {"config": fingerprint, "state": json.dumps(numbers), FORMAT_VERSION: str(VERSION)}
     with replacing(path) as temporary:
-        save_file(
-            tensors, temporary, metadata={"config": fingerprint, "state": json.dumps(numbers)}
-        )
+        save_file(tensors, temporary, metadata=about)
 
 
 def restore(path: Path, fingerprint: str, state: State) -> None:
-    """Put a checkpoint into `state`; ValueError when it belongs to another configuration."""
+    """Put a checkpoint into `state`.
+
+    Raises
+    ------
+    ValueError
+        When it belongs to another configuration or a later version of the package, or is damaged.
+    """
     device = next(state.model.parameters()).device
-    with safe_open(path, "pt") as file:  # the optimiser keeps its counters on the processor
-        about = file.metadata()
-        if about["config"] != fingerprint:
-            raise ValueError(
-                f"{path} belongs to another configuration; choose another output directory"
-                " or start afresh without resuming"
-            )
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        with safe_open(path, "pt") as file:  # the optimiser keeps its counters on the processor
+            about = file.metadata() or {}
+            check_version(about.get(FORMAT_VERSION), VERSION, what=str(path))
+            if about.get("config") != fingerprint:
+                raise ValueError(
+                    f"{path} belongs to another configuration; choose another output directory"
+                    " or start afresh without resuming"
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ValueError(
+            f"{path} is not a readable checkpoint ({error}); delete it, or start afresh without"
+            " resuming"
+        ) from None
     state.model.load_state_dict(_under(tensors, "model."))
     state.average.update({k: v.to(device) for k, v in _under(tensors, "average.").items()})
     state.running = tensors["running"].tolist()

@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 
 from coreloss.axis import window_of
 from coreloss.edges import rivals
-from coreloss.networks.architectures import architecture_of, weights_fingerprint
+from coreloss.networks.architectures import CARD_VERSION, architecture_of, weights_fingerprint
 from coreloss.runtime.files import replacing
+from coreloss.runtime.versions import FORMAT_VERSION
 from coreloss.scoring.calibration import (
     fit_temperature,
     threshold_for_miss_rate,
@@ -160,6 +161,7 @@ def write_card(
     """Write what `trained_model.load_model` reads beside the weights of `model`."""
     config: Any = model.config
     card = {
+        FORMAT_VERSION: CARD_VERSION,
         "architecture": architecture_of(config),
         "config": asdict(config),
         "parameters": sum(value.numel() for value in model.parameters()),
