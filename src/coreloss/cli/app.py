@@ -6,6 +6,7 @@ interrupted.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -36,6 +37,9 @@ from coreloss.cli.options import (
 from coreloss.cli.output import JsonTarget, complain, quiet_stdout, show, write_json
 
 BAD_INPUT, INTERRUPTED = 2, 130
+NEW_OBJECTS = 100_000
+"""Between two searches for garbage, of 700: imports make so many that stay that looking through
+them takes a tenth of the start."""
 
 app = typer.Typer(
     help="Which elements does a core-loss EELS spectrum contain?",
@@ -58,6 +62,7 @@ app.command("dataset", epilog="Example: coreloss dataset test.h5 --n 10240 --spl
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code; bad input is one line, no traceback."""
+    gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries; ours are in the results
     try:

@@ -91,7 +91,7 @@ class _Window:
     first: int
     values: np.ndarray
     sigma: np.ndarray
-    shapes: np.ndarray
+    beam: Beam
 
     @property
     def last(self) -> int:
@@ -287,7 +287,7 @@ def _window(spectrum, mask, beam: Beam) -> _Window:
         )
     first, last = int(channels[0]), int(channels[-1])
     values = spectrum[first : last + 1].astype(np.float64)
-    return _Window(first, values, _noise(values), scattered_shapes(beam))
+    return _Window(first, values, _noise(values), beam)
 
 
 def _noise(values: np.ndarray) -> np.ndarray:
@@ -305,14 +305,16 @@ def _noise(values: np.ndarray) -> np.ndarray:
     return np.sqrt(scale * smooth + (_BACKGROUND_KNOWLEDGE * smooth) ** 2) + 1e-12
 
 
-@lru_cache(maxsize=4)  # 20 MB for each beam
-def scattered_shapes(beam: Beam) -> np.ndarray:
-    """Cross-sections of all shells in barn/eV, (shells, 3, BANK_CHANNELS).
+@lru_cache(maxsize=4 * len(ELEMENTS))  # of four beams, 20 MB each
+def scattered_shapes(element: str, beam: Beam) -> Mapping[int, np.ndarray]:
+    """Cross-sections of the shells of an element in barn/eV, (3, BANK_CHANNELS) by their number.
 
     Of those that have lost no energy but to the edge, of those that have lost some to a plasmon as
     well, and the giant resonance alone, 0 where there is none.
     """
-    sharp, giant = _with_giant_resonances(bank_of("builtin").cross_sections(beam=beam))
+    shells = [k for k, edge in enumerate(edge_shells()) if edge.element == element]
+    bank = bank_of("builtin")
+    sharp, giant = _with_giant_resonances(bank.cross_sections(beam=beam, shells=shells), shells)
 
     def scattered(sharp: torch.Tensor, thickness: float) -> torch.Tensor:
         energy, width = _PLASMON
@@ -328,19 +330,25 @@ def scattered_shapes(beam: Beam) -> np.ndarray:
 
     thin, thick = (scattered(sharp, thickness) for thickness in (0.0, 1.0))
     once = (thick - np.exp(-1.0) * thin).clamp(min=0)
-    return torch.stack([thin, once, scattered(giant, 0.0)], 1).double().numpy()
+    found = torch.stack([thin, once, scattered(giant, 0.0)], 1).double().numpy()
+    return dict(zip(shells, found, strict=True))
 
 
-def _with_giant_resonances(sharp: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _with_giant_resonances(
+    sharp: torch.Tensor, shells: Sequence[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-sections (shells, n) with 4d -> 4f where the trivalent ion has it, and that part alone.
 
     What measured photoabsorption has at its maximum is moved to the lines, their mean over the
     ions.
     """
     channel, giant = np.arange(sharp.shape[1], dtype=float), torch.zeros_like(sharp)
-    for row, part, edge in zip(sharp, giant, edge_shells(), strict=True):
+    for row, part, shell in zip(sharp, giant, shells, strict=True):
+        edge = edge_shells()[shell]
+        if edge.shell != "N45" or not has_measured_shape(edge.element, edge.shell):
+            continue
         ions = [ion for ion in multiplets_of(edge.element, edge.shell) if ion.charge == 3]
-        if edge.shell != "N45" or not ions or not has_measured_shape(edge.element, edge.shell):
+        if not ions:
             continue
         measured = row.double().numpy()
         continuum = measured * continuum_share(channel, measured, edge, channel)
@@ -380,7 +388,7 @@ def _columns_of(
     begin = first - round(shift)
     columns = []
     if begin >= 0:
-        part = window.shapes[shell, :, begin : begin + n]
+        part = scattered_shapes(edge.element, window.beam)[shell][:, begin : begin + n]
         columns = [np.pad(row, (0, n - part.shape[1])) for row in part if row.any()]
     energy = np.arange(first, first + n)
     for offset in edge.offsets_ev:

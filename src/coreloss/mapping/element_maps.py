@@ -37,8 +37,8 @@ from coreloss.spectra.spectrum import Spectrum
 from coreloss.spectra.window import NAMED_FROM_EV, usable_window, without_faults
 
 MAPS_VERSION = 1
-RESAMPLED_TOGETHER = 144
-"""Spectra that are resampled together: few enough for the cache."""
+TOGETHER = 96
+"""Spectra that are resampled and shown to the network together: few enough for the cache."""
 MOST_SUMMED = 1000
 RUN = 512
 """Spectra in which it is looked for noise that neighbours share."""
@@ -269,14 +269,14 @@ def probabilities(
     used = used.crop(*window_ev).mended()
 
     def batch(start: int) -> np.ndarray:
-        few = replace(used, counts=used.counts[start : start + RESAMPLED_TOGETHER], map_shape=())
+        few = replace(used, counts=used.counts[start : start + TOGETHER], map_shape=())
         counts = without_faults(few).counts
         inputs = preprocess(counts, used.energy_ev, axis_error_ev=axis_error_ev)
         p = np.where(observable(inputs), model.probability(inputs), np.nan)
         limits = {"present": model.present_threshold, "absent": model.absent_threshold}
         return borne_out(p, inputs, counts, **limits).astype(np.float32)
 
-    return np.concatenate(at_once(batch, range(0, len(used), RESAMPLED_TOGETHER)))
+    return np.concatenate(at_once(batch, range(0, len(used), TOGETHER)))
 
 
 def pooled(data: Any, size: int) -> Spectrum:

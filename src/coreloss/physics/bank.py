@@ -113,14 +113,16 @@ class CrossSectionBank:
             else result.reshape(settings.shape[1], len(self.rows), RANK)
         )
 
-    def cross_sections(self, *, beam: Beam) -> torch.Tensor:
-        """dsigma/dE of all shells in barn/eV for a single beam, (shells, channels).
+    def cross_sections(self, *, beam: Beam, shells: Sequence[int] | None = None) -> torch.Tensor:
+        """dsigma/dE in barn/eV for a single beam, (shells, channels), of all shells or of some.
 
         ValueError for several beams, and outside the limits of `coefficients`.
         """
         if not beam.single:
             raise ValueError("beam holds arrays, allowed: three numbers; use `coefficients`")
-        return (self.coefficients(beam=beam)[0][..., None] * self.rows).sum(1).clamp(min=0)
+        chosen = slice(None) if shells is None else list(shells)
+        terms = self.coefficients(beam=beam)[0][chosen, :, None] * self.rows[chosen]
+        return terms.sum(1).clamp(min=0)
 
     def save(self, path: str | Path, *, key: str = "") -> None:
         """Write to a safetensors file (temporary, then renamed); ``key`` names its sources."""

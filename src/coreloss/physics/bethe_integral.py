@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
 
 from coreloss.beam import Beam
 from coreloss.physics.kinematics import (
@@ -135,6 +134,8 @@ def _common_ln_q(ln_q: list[np.ndarray]) -> np.ndarray:
 
 def _integrate_over_ln_q(grid: np.ndarray, table: GosTable) -> tuple[np.ndarray, np.ndarray]:
     """``int df/dE d ln(q^2)`` from the first grid point and its slope, each (energies, grid)."""
+    from scipy.interpolate import CubicSpline  # slow to import, and seldom needed
+
     gos = np.asarray(table.gos_per_ev, dtype=float)
     ln_q = np.log(np.asarray(table.q_per_angstrom, dtype=float))
     ln_gos = CubicSpline(ln_q, np.log(np.maximum(gos, GOS_FLOOR * gos.max())))

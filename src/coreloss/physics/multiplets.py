@@ -8,7 +8,6 @@ Rev. B 5 (1972) 1785).
 
 from __future__ import annotations
 
-import csv
 import gzip
 from dataclasses import dataclass
 from functools import cache
@@ -71,14 +70,14 @@ def multiplets() -> dict[tuple[str, str], tuple[Multiplet, ...]]:
     """All ions of the table by element and shell."""
     data = shipped.contents("data/multiplets.csv.gz")
     text = gzip.decompress(data).decode().splitlines()
-    rows = list(csv.DictReader(line for line in text if not line.startswith("#")))
-    names = ("element", "shell", "charge", "ten_dq_ev", "exchange")
+    _, *rows = (line.rsplit(",", 2) for line in text if not line.startswith("#"))
     found: dict[tuple[str, str], tuple[Multiplet, ...]] = {}
-    for key, group in groupby(rows, key=lambda row: tuple(row[name] for name in names)):
-        lines = np.array([(row["energy_ev"], row["strength"]) for row in group], float)
-        element, shell, charge, ten_dq_ev, exchange = key
-        ion = Multiplet(element, shell, int(charge), float(ten_dq_ev), float(exchange), *lines.T)
-        found[element, shell] = (*found.get((element, shell), ()), ion)
+    for ion, group in groupby(rows, key=lambda row: row[0]):
+        lines = np.array([row[1:] for row in group], float)
+        element, shell, charge, ten_dq_ev, exchange = ion.split(",")
+        about = (int(charge), float(ten_dq_ev), float(exchange))
+        ions = found.get((element, shell), ())
+        found[element, shell] = (*ions, Multiplet(element, shell, *about, *lines.T))
     return found
 
 

@@ -235,8 +235,10 @@ def _broadened(rows: torch.Tensor, width_ev: torch.Tensor) -> tuple[torch.Tensor
 
 def _shifted_rows(rows: torch.Tensor) -> torch.Tensor:
     steps = torch.arange(SHIFT_STEPS[0], SHIFT_STEPS[1] + 1) * SHIFT_STEP_EV
-    shifted = torch.stack([_shift(rows, float(shift)) for shift in steps], 2)
-    return shifted.reshape(-1, rows.shape[-1])
+    shifted = rows.new_empty(*rows.shape[:-1], len(steps), rows.shape[-1])
+    for i, shift in enumerate(steps.tolist()):  # in place: half a gigabyte is not held twice
+        shifted[..., i, :] = _shift(rows, shift)
+    return shifted.view(-1, rows.shape[-1])
 
 
 def _shift(rows: torch.Tensor, shift_ev: float) -> torch.Tensor:

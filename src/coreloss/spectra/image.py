@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from coreloss.runtime.border import border, check_memory
 from coreloss.spectra.formats import READERS
 from coreloss.spectra.hyperspy import as_spectrum, signal_dictionary
-from coreloss.spectra.reading import finish, lazy_signal, read_spectrum
+from coreloss.spectra.reading import converted_signal, finish, read_spectrum
 from coreloss.spectra.signals import INSTRUMENT, layout
 from coreloss.spectra.spectrum import Spectrum
 
 Source = tuple[str, int | str | None, bool]
 """A file, the signal in it that was asked for, and whether that with the zero loss was."""
 LAZY_READERS = ("hspy", "digitalmicrograph", "emd")
+READ_WHOLE = 2**28
+"""Bytes of counts up to which a file is read at once: whole, so that it is read and unpacked one
+time, and without the libraries that reading piece by piece takes seconds to import."""
 PIECE = 2048
 """Spectra that are read together: 16 MB of 1024 channels."""
 
@@ -136,7 +141,8 @@ def open_image(
 ) -> SpectrumImage:
     """A spectrum image from a path, a `Spectrum`, or HyperSpy signals; a single one may be lazy.
 
-    Of hspy, dm3, dm4 and emd files only what is asked for is read; other formats are read whole.
+    Of hspy, dm3, dm4 and emd files above `READ_WHOLE` only what is asked for is read; others are
+    read whole.
     ``signal`` chooses among several in one file; without it ``zero_loss`` takes the one with the
     zero-loss peak, and not the highest in energy. ValueError as of `read_spectrum`.
 
@@ -150,12 +156,27 @@ def open_image(
         reader = READERS.get(Path(data).suffix.lower())
         if reader in LAZY_READERS:
             convert = partial(_of_signal, wanted=signal, zero_loss=zero_loss)
-            return lazy_signal(data, signal, convert, zero_loss=zero_loss)
+            lazy = not _is_small(Path(data), reader)
+            return converted_signal(data, signal, convert, zero_loss=zero_loss, lazy=lazy)
         spectrum = read_spectrum(data, signal=signal, zero_loss=zero_loss)
         return _of_spectrum(spectrum, (str(data), signal, zero_loss))
     if hasattr(data, "axes_manager") and hasattr(data.data, "dask"):
         return _of_signal(signal_dictionary(data, lazy=True), None, "hyperspy", [])
     return _of_spectrum(as_spectrum(data, signal=signal, zero_loss=zero_loss), None)
+
+
+def _is_small(path: Path, reader: str) -> bool:
+    """Whether the counts of a file fit into `READ_WHOLE`; not where that is hard to tell."""
+    with suppress(
+        OSError, KeyError, AttributeError
+    ):  # of a bad file, which its reader complains of
+        if reader == "digitalmicrograph":
+            return path.stat().st_size <= READ_WHOLE
+        if reader == "hspy":
+            with h5py.File(path, "r") as file:
+                sizes = (group["data"].nbytes for group in file["Experiments"].values())
+                return sum(sizes) <= READ_WHOLE
+    return False
 
 
 @lru_cache(maxsize=4)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.interpolate
 import scipy.sparse
 import torch
 
@@ -144,9 +143,11 @@ def resample(counts: np.ndarray, energy_ev: np.ndarray) -> tuple[np.ndarray, np.
         channels, weights = _overlaps(energy_ev[0], step, len(energy_ev))
         values = (weights @ counts.T).T
     else:
+        from scipy.interpolate import CubicSpline  # slow to import, and seldom needed
+
         first, last = np.ceil(energy_ev[0]), np.floor(energy_ev[-1])
         channels = np.arange(max(first, 0), min(last, N_CHANNELS - 1) + 1).astype(int)
-        values = scipy.interpolate.CubicSpline(energy_ev, counts / step, axis=1)(channels)
+        values = CubicSpline(energy_ev, counts / step, axis=1)(channels)
     per_ev = np.zeros((len(counts), N_CHANNELS))
     per_ev[:, channels] = values
     covered = np.zeros(N_CHANNELS, dtype=bool)

@@ -56,16 +56,21 @@ def read_spectrum(
         return _read(Path(path), signal, _of_signal, zero_loss=zero_loss)
 
 
-def lazy_signal(
-    path: str | Path, wanted: int | str | None, convert: Convert, *, zero_loss: bool = False
+def converted_signal(
+    path: str | Path,
+    wanted: int | str | None,
+    convert: Convert,
+    *,
+    zero_loss: bool = False,
+    lazy: bool,
 ) -> Any:
-    """What ``convert`` makes of a signal of a file whose counts are not read yet.
+    """What ``convert`` makes of a signal of a file, ``lazy`` if its counts are not to be read yet.
 
     Its arguments are the signal as a dictionary, the path, the name of the reader, and a list for
     notes. The signal is the one that `read_spectrum` would take; errors as there.
     """
     with border(path):
-        return _read(Path(path), wanted, convert, zero_loss=zero_loss, lazy=True)
+        return _read(Path(path), wanted, convert, zero_loss=zero_loss, lazy=lazy)
 
 
 def from_signal_dictionaries(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -34,6 +35,9 @@ LOG = "log.csv"
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 CHECKPOINT_EVERY_S = 240.0
+KERNELS_KEPT = 16
+"""By oneDNN, of 1024: each is for one size of a batch, and batches of windows differ in it, so that
+gigabytes of kernels would be kept that are never used again."""
 SCHEDULES = ("cosine", "plateau")
 # A run may be prolonged, moved and reported otherwise without becoming another run; under the
 # plateau rule, reports decide the learning rate.
@@ -176,6 +180,7 @@ def train(
     """
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS_KEPT))
     with ranks(config.device) as group:
         return _train(replace(config, device=group.device), group, out_dir, resume, pause_after_s)
 
