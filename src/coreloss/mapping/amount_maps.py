@@ -21,6 +21,8 @@ from coreloss.quantification.linear_model import quantifiable
 from coreloss.quantification.low_loss import LowLoss, measured_low_loss
 from coreloss.quantification.plan import Plan, make_plan, sample_rows
 from coreloss.quantification.quantify import apply_plan
+from coreloss.runtime import hdf5
+from coreloss.runtime.border import border, library
 from coreloss.runtime.files import replacing
 from coreloss.spectra.image import Source, SpectrumImage, open_image, reopened
 from coreloss.spectra.spectrum import Spectrum
@@ -252,15 +254,13 @@ def found_elements(
 
 def load_amounts(path: str | Path) -> AmountMaps:
     """Amounts from a file of `AmountMaps.save` or `quantify_image`."""
-    try:
-        with h5py.File(path, "r") as file:
-            values = {name: file[name][()] for name in DATASETS}
-            names = [f.name for f in fields(AmountMaps) if f.name not in DATASETS]
-            stored = {name: json.loads(file.attrs[name]) for name in names}
-    except (OSError, KeyError) as error:
-        raise ValueError(f"{path} is not a file of amounts ({error})") from None
-    about: dict[str, Any] = {n: tuple(v) if type(v) is list else v for n, v in stored.items()}
-    return AmountMaps(**values, **about)
+    what = "a file of amounts"
+    with border(path, what=what), hdf5.opened(path) as file, library(path, what=what):
+        values = {name: file[name][()] for name in DATASETS}
+        names = [f.name for f in fields(AmountMaps) if f.name not in DATASETS]
+        stored = {name: json.loads(file.attrs[name]) for name in names}
+        about: dict[str, Any] = {n: tuple(v) if type(v) is list else v for n, v in stored.items()}
+        return AmountMaps(**values, **about)
 
 
 def _scattering(

@@ -26,6 +26,8 @@ from coreloss.mapping.rules import (
 )
 from coreloss.mapping.shared_noise import noise_is_shared
 from coreloss.mapping.stream import applied, check_target
+from coreloss.runtime import hdf5
+from coreloss.runtime.border import border, library
 from coreloss.runtime.files import replacing
 from coreloss.runtime.threads import at_once
 from coreloss.spectra.image import SpectrumImage, open_image
@@ -309,21 +311,19 @@ def around_clusters(
 
 def load_maps(path: str | Path) -> ElementMaps:
     """Maps from a file of `ElementMaps.save` or `map_elements`."""
-    try:
-        with h5py.File(path, "r") as file:
-            about = {name: file.attrs[name] for name in ("model", "title")}
-            return ElementMaps(
-                probability=file["probability"][()],
-                threshold=float(file.attrs["present_threshold"]),
-                absent_threshold=float(file.attrs["absent_threshold"]),
-                window_ev=tuple(json.loads(file.attrs["window_ev"])),
-                warnings=tuple(json.loads(file.attrs["warnings"])),
-                around=json.loads(file.attrs["around"]),
-                independent=bool(file.attrs["independent"]),
-                **about,
-            )
-    except (OSError, KeyError) as error:
-        raise ValueError(f"{path} is not a file of element maps ({error})") from None
+    what = "element maps"
+    with border(path, what=what), hdf5.opened(path) as file, library(path, what=what):
+        about = {name: file.attrs[name] for name in ("model", "title")}
+        return ElementMaps(
+            probability=file["probability"][()],
+            threshold=float(file.attrs["present_threshold"]),
+            absent_threshold=float(file.attrs["absent_threshold"]),
+            window_ev=tuple(json.loads(file.attrs["window_ev"])),
+            warnings=tuple(json.loads(file.attrs["warnings"])),
+            around=json.loads(file.attrs["around"]),
+            independent=bool(file.attrs["independent"]),
+            **about,
+        )
 
 
 def map_signal(values: np.ndarray, title: str, *, element: str, **about: Any):
