@@ -109,7 +109,7 @@ def test_whatever_a_reader_raises_is_refused(error, tmp_path, monkeypatch):
     path = write(tmp_path / "a.hspy", signal(MAP))
     monkeypatch.setattr(reading, "choose", fail)
     for read in (read_spectrum, open_image):
-        with pytest.raises(ValueError, match="a.hspy: (cannot be read|needs more memory)"):
+        with pytest.raises(ValueError, match=r"a.hspy: (cannot be read|needs more memory)"):
             read(path)
 
 
@@ -311,7 +311,7 @@ def test_texts_need_memory_too(tmp_path, monkeypatch):
     refused_by_both(path, "needs .* kB of memory at once; allowed: 10 kB")
 
 
-# -- HDF5 that points elsewhere, or nowhere ----------------------------------------------------------
+# -- HDF5 that points elsewhere, or nowhere --------------------------------------------------------
 
 
 def set_of(file):
@@ -534,7 +534,7 @@ def test_energies_are_those_of_electrons():
         check_extent(np.linspace(0, 1e7, 100))
 
 
-# -- mutated files -----------------------------------------------------------------------------------
+# -- mutated files ---------------------------------------------------------------------------------
 
 
 def test_mutated_files_are_read_or_refused():
