@@ -3,6 +3,7 @@
 import os
 import re
 import struct
+import time
 import zipfile
 
 import fuzz
@@ -445,6 +446,22 @@ def test_x_rays_beside_energy_losses_have_channels(tmp_path):
     settings = path.read_bytes().replace(b'"4096"', b'"9e99"')
     path.write_bytes(settings.replace(b'"9e99"', b"9999999"[:6].rjust(6, b" ")))
     refused_by_both(path, "X-rays with 999999 channels; allowed: 1..65536")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("blank.csv", "\n" * 60_000 + "x"),
+        ("blanks.msa", "#FORMAT : x\n#A" + " " * 60_000 + "x\n#SPECTRUM :\n1\n"),
+        ("unit.msa", "#FORMAT : x\n#A -" + " " * 60_000 + "x y:\n#SPECTRUM :\n1\n"),
+    ],
+)
+def test_blanks_are_passed_once(name, text, tmp_path):
+    path = tmp_path / name
+    path.write_text(text)
+    began = time.perf_counter()
+    assert fuzz.outcome(path) == "refused"
+    assert time.perf_counter() - began < 5
 
 
 # -- axes and signals ------------------------------------------------------------------------------
