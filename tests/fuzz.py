@@ -25,6 +25,8 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 LIMIT_S = 20.0
 """Longest time for one file."""
+START_S = 600.0
+"""Longest time until the process that reads has loaded its libraries."""
 MOST_GIB = 4.0
 """Most memory that the process that reads may ask for."""
 NUMBERS = (0, 1, -1, 2, 7, 255, 65535, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1)
@@ -113,6 +115,13 @@ def _worded(content, rng):
     return content[:start] + word + content[min(ends, default=len(content)) :]
 
 
+def with_shape(member: bytes, shape: str) -> bytes:
+    """An array in a file of NumPy whose header of the same length claims another shape."""
+    start, end = member.index(b"'shape': ") + 9, member.index(b"\n")
+    header = member[:start] + shape.encode() + b", }"
+    return header.ljust(end, b" ") + member[end:]
+
+
 def _other_members(content, rng):
     """Arrays of an archive with sound checksums around unsound contents."""
     made = io.BytesIO()
@@ -122,9 +131,7 @@ def _other_members(content, rng):
             if rng.random() < 0.5:
                 if rng.random() < 0.4:
                     sizes = ("(999999999999,)", "(0,)", "()", "(-1,)", "(2, 3, 2400)", "('a',)")
-                    size = sizes[rng.integers(len(sizes))].encode()
-                    at = member.find(b"'shape': ") + 9
-                    member = member[:at] + size + member[member.find(b", }", at) :]
+                    member = with_shape(member, sizes[rng.integers(len(sizes))])
                 else:
                     member = _numbered(_flipped(member, rng), rng)
             method = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
@@ -275,7 +282,8 @@ class Reader:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
-        self._answer(120.0)
+        if self._answer(START_S) is None:
+            raise RuntimeError(f"the process that reads did not start within {START_S:g} s")
 
     def ask(self, path) -> tuple[str, float]:
         """What became of a file, and the process's largest memory so far in MiB."""

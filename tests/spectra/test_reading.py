@@ -1,61 +1,11 @@
 """Every format of files with bytes that its own software, or the format's description, makes."""
 
-import struct
-import warnings
-
 import h5py
 import numpy as np
 import pytest
-from helpers import hyperspy_dictionary
+from made_files import COUNTS, ENERGY, MAP, signal, write, write_ser
 
 from coreloss.spectra.reading import read_spectrum
-
-ENERGY = 400 + 0.5 * np.arange(240)
-COUNTS = np.random.default_rng(0).poisson(1e4 * (ENERGY / 400) ** -3).astype(float)
-MAP = np.random.default_rng(1).poisson(COUNTS, (2, 3, len(COUNTS))).astype(float)
-
-
-def signal(data, *, first_ev=400.0, title="core", scale=0.5, units="eV"):
-    """The dictionary that RosettaSciIO's writers take; energy along the last axis."""
-    axes = [("x" if i else "y", "nm", 1.0, 0.0, True) for i in range(data.ndim - 1)]
-    axes.append(("Energy loss", units, scale, first_ev, False))
-    microscope = {"beam_energy": 200.0, "convergence_angle": 20.0}
-    return hyperspy_dictionary(data, axes, microscope=microscope, title=title)
-
-
-def write(path, signals):
-    import importlib
-
-    module = {".hspy": "hspy", ".nxs": "nexus", ".emd": "emd"}[path.suffix]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        importlib.import_module(f"rsciio.{module}").file_writer(str(path), signals)
-    return path
-
-
-def write_ser(path, counts, *, first_ev=400.0, step_ev=0.5, calibrated_at=0, points=()):
-    """TIA series: header, dimensions (metres), offsets, and a calibrated array per spectrum."""
-    rows = np.atleast_2d(counts)
-    header = struct.pack("<HHHLLLL", 0x4949, 0x0197, 0x0210, 0x4120, 0x4142, len(rows), len(rows))
-    dimensions = b""
-    for size in points or (len(rows),):
-        dimensions += struct.pack("<LddL", size, 0.0, 1e-9, 0)
-        dimensions += struct.pack("<L8sL6s", 8, b"Position", 6, b"meters")
-    at = len(header) + 8 + len(dimensions)
-    data, offsets, tags = b"", [], []
-    for i, row in enumerate(rows):
-        offsets.append(at + len(data))
-        data += struct.pack("<ddLHL", first_ev, step_ev, calibrated_at, 7, len(row))
-        data += row.astype("<f4").tobytes()
-        tags.append(at + len(data))
-        x = i % points[0] if points else i
-        data += struct.pack(
-            "<HHLdd", 0x4142, 0, 0, 1e-9 * x, 1e-9 * (i // points[0] if points else 0)
-        )
-    table = struct.pack(f"<{2 * len(rows)}L", *offsets, *tags)
-    front = header + struct.pack("<LL", at + len(data), len(points) or 1) + dimensions
-    path.write_bytes(front + data + table)
-    return path
 
 
 @pytest.mark.parametrize("suffix", ["hspy", "nxs", "emd"])

@@ -1,10 +1,8 @@
 """Velox files with energy losses beside X-rays: the layout of the format, own counts."""
 
-import json
-
-import h5py
 import numpy as np
 import pytest
+from made_files import write_velox
 
 from coreloss.spectra.image import open_image
 from coreloss.spectra.reading import read_spectrum
@@ -17,59 +15,10 @@ CORE = RNG.poisson(1e4 * ((300 + np.arange(N)) / 300) ** -3.0, (ROWS, COLUMNS, N
 LOW = RNG.poisson(1e4 * np.exp(-0.5 * ((np.arange(N) - 100) / 3) ** 2), (ROWS, COLUMNS, N))
 
 
-def described(content, *, lines=1):
-    """JSON as Velox stores it: bytes along the first axis, one document per column."""
-    text = np.frombuffer(json.dumps(content).encode(), np.uint8)
-    return np.repeat(np.pad(text, (0, 4000 - len(text)))[:, None], lines, axis=1)
-
-
-def string(content):
-    return np.array([json.dumps(content).encode()], dtype=h5py.special_dtype(vlen=bytes))
-
-
-METADATA = {
-    "BinaryResult": {
-        "PixelSize": {"width": "1e-9", "height": "1e-9"},
-        "Offset": {"x": "0", "y": "0"},
-        "PixelUnitX": "m",
-        "PixelUnitY": "m",
-        "DetectorIndex": "0",
-        "Detector": "SuperXG21",
-    },
-    "Detectors": {
-        "Detector-0": {"DetectorName": "SuperXG21", "Dispersion": "10", "OffsetEnergy": "-250"}
-    },
-    "Acquisition": {"AcquisitionStartDatetime": {"DateTime": "1500000000"}},
-    "Optics": {"AccelerationVoltage": "200000"},
-    "Scan": {"FrameTime": "1"},
-    "CustomProperties": {},
-}
-
-
 @pytest.fixture
 def velox(tmp_path):
-    with h5py.File(tmp_path / "a.emd", "w") as file:
-        file["Version"] = string({"version": "13", "format": "Velox"})
-        file["Displays/ImageDisplay/a"] = string({"id": "HAADF"})
-        image = np.ones((ROWS, COLUMNS, 1), np.uint16)
-        file.create_dataset("Data/Image/a/Data", data=image, chunks=True)
-        file["Data/SpectrumImage/a/SpectrumImageSettings"] = string({"endFramePosition": "1"})
-        file["Data/SpectrumStream/a/Data"] = np.tile([99, 65535], ROWS * COLUMNS)[:, None].astype(
-            np.uint16
-        )
-        file["Data/SpectrumStream/a/AcquisitionSettings"] = string(
-            {"bincount": "4096", "StreamEncoding": "uint16"}
-        )
-        for name in ("Image/a", "SpectrumImage/a", "SpectrumStream/a"):
-            file[f"Data/{name}/Metadata"] = described(METADATA)
-        for name, first_ev, counts in (("a", 300.0, CORE), ("b", -100.0, LOW)):
-            group = file.create_group(f"Data/EelsSpectrumImage/{name}")
-            group["Data"] = (counts + LEVEL).astype(np.uint16).transpose(1, 2, 0)
-            group["Metadata"] = described(METADATA)
-            acquisition = {"offset": first_ev, "dispersion": 1.0}
-            acquisition |= {"intensityOffset": LEVEL, "intensityScale": 1.0}
-            group["AcquisitionMetadata"] = described({"Data": acquisition}, lines=ROWS)
-    return tmp_path / "a.emd"
+    images = [("a", 300.0, CORE), ("b", -100.0, LOW)]
+    return write_velox(tmp_path / "a.emd", images, level=LEVEL)
 
 
 def test_energy_losses_beside_x_rays_lose_their_level(velox):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from coreloss.datasets.records import ExperimentalRecord
+from coreloss.runtime.border import border
 from coreloss.runtime.files import replacing
 from coreloss.spectra.reading import read_spectrum
 from coreloss.spectra.spectrum import Spectrum
@@ -242,18 +243,19 @@ def _disagreements(record: ExperimentalRecord, spectrum: Spectrum) -> Iterator[s
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Number and cells of each row, every known column filled; ValueError for bad columns."""
-    with path.open(newline="", encoding="utf-8-sig") as stream:
+    with border(path, what="a manifest"), path.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         names = [name.strip() for name in reader.fieldnames or ()]
         reader.fieldnames = names
         _check_columns(path, names)
-        for number, row in enumerate(reader, start=2):
-            if None in row:
-                raise ValueError(
-                    f"{path}: row {number} has {len(names) + len(row[None])} cells for "
-                    f"{len(names)} columns; put cells with commas into quotes"
-                )
-            yield number, {name: (row.get(name) or "").strip() for name in MANIFEST_COLUMNS}
+        rows = list(reader)
+    for number, row in enumerate(rows, start=2):
+        if None in row:
+            raise ValueError(
+                f"{path}: row {number} has {len(names) + len(row[None])} cells for "
+                f"{len(names)} columns; put cells with commas into quotes"
+            )
+        yield number, {name: (row.get(name) or "").strip() for name in MANIFEST_COLUMNS}
 
 
 def _check_columns(path: Path, names: list[str]) -> None:

@@ -36,6 +36,8 @@ import torch
 
 from coreloss.axis import N_CHANNELS
 from coreloss.edges import ELEMENTS
+from coreloss.runtime import hdf5
+from coreloss.runtime.border import border
 from coreloss.runtime.files import replacing
 from coreloss.runtime.hdf5_room import hdf5_file, reserve
 from coreloss.runtime.provenance import provenance as made_here
@@ -177,14 +179,15 @@ def _attributes(
 @contextmanager
 def _opened(path: str | Path) -> Iterator[h5py.File]:
     """A file of this format; what is wrong with it becomes a ValueError that says what to do."""
-    try:
-        with h5py.File(path, "r") as file:
-            _check_format(path, file.attrs)
-            yield file
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        if not Path(path).exists():
-            raise ValueError(f"{path}: no such file; {_ANEW}") from None
-        raise ValueError(f"{path}: not readable ({error}); delete it and {_ANEW}") from None
+    if not Path(path).exists():
+        raise ValueError(f"{path}: no such file; {_ANEW}")
+    with border(path, what="a set of spectra"):
+        try:
+            with hdf5.opened(path) as file:
+                _check_format(path, file.attrs)
+                yield file
+        except (OSError, KeyError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path}: not readable ({error}); delete it and {_ANEW}") from None
 
 
 def _check_format(path: str | Path, attributes: Mapping[str, Any]) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from coreloss.identification.identify import identify
@@ -21,6 +20,8 @@ from coreloss.quantification.linear_model import quantifiable
 from coreloss.quantification.low_loss import LowLoss, measured_low_loss
 from coreloss.quantification.plan import Plan, make_plan, sample_rows
 from coreloss.quantification.quantify import apply_plan
+from coreloss.runtime import hdf5
+from coreloss.runtime.border import border, library
 from coreloss.runtime.files import replacing
 from coreloss.runtime.hdf5_room import hdf5_file, reserve
 from coreloss.runtime.versions import FORMAT_VERSION, check_version
@@ -269,17 +270,15 @@ def found_elements(
 
 def load_amounts(path: str | Path) -> AmountMaps:
     """Amounts from a file of `AmountMaps.save` or `quantify_image`."""
-    try:
-        with h5py.File(path, "r") as file:
-            check_version(file.attrs.get(FORMAT_VERSION), AMOUNTS_VERSION, what=str(path))
-            values = {name: file[name][()] for name in DATASETS}
-            names = [f.name for f in fields(AmountMaps) if f.name not in DATASETS]
-            known = [name for name in names if name not in ADDED or name in file.attrs]
-            stored = {name: json.loads(file.attrs[name]) for name in known}
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not a file of amounts ({error})") from None
-    about: dict[str, Any] = {n: tuple(v) if type(v) is list else v for n, v in stored.items()}
-    return AmountMaps(**values, **about)
+    what = "a file of amounts"
+    with border(path, what=what), hdf5.opened(path) as file, library(path, what=what):
+        check_version(file.attrs.get(FORMAT_VERSION), AMOUNTS_VERSION, what=str(path))
+        values = {name: file[name][()] for name in DATASETS}
+        names = [f.name for f in fields(AmountMaps) if f.name not in DATASETS]
+        known = [name for name in names if name not in ADDED or name in file.attrs]
+        stored = {name: json.loads(file.attrs[name]) for name in known}
+        about: dict[str, Any] = {n: tuple(v) if type(v) is list else v for n, v in stored.items()}
+        return AmountMaps(**values, **about)
 
 
 def _scattering(

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from scipy.ndimage import convolve
 
@@ -26,6 +25,8 @@ from coreloss.mapping.rules import (
 )
 from coreloss.mapping.shared_noise import noise_is_shared
 from coreloss.mapping.stream import applied, check_target, stream
+from coreloss.runtime import hdf5
+from coreloss.runtime.border import border, library
 from coreloss.runtime.files import replacing
 from coreloss.runtime.hdf5_room import hdf5_file, reserve
 from coreloss.runtime.threads import at_once
@@ -320,23 +321,21 @@ def around_clusters(
 
 def load_maps(path: str | Path) -> ElementMaps:
     """Maps from a file of `ElementMaps.save` or `map_elements`."""
-    try:
-        with h5py.File(path, "r") as file:
-            check_version(file.attrs.get(FORMAT_VERSION), MAPS_VERSION, what=str(path))
-            about = {name: file.attrs[name] for name in ("model", "title")}
-            return ElementMaps(
-                probability=file["probability"][()],
-                threshold=float(file.attrs["present_threshold"]),
-                absent_threshold=float(file.attrs["absent_threshold"]),
-                window_ev=tuple(json.loads(file.attrs["window_ev"])),
-                warnings=tuple(json.loads(file.attrs["warnings"])),
-                around=json.loads(file.attrs["around"]),
-                independent=bool(file.attrs["independent"]),
-                fingerprint=str(file.attrs.get("fingerprint", "")),
-                **about,
-            )
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not a file of element maps ({error})") from None
+    what = "element maps"
+    with border(path, what=what), hdf5.opened(path) as file, library(path, what=what):
+        check_version(file.attrs.get(FORMAT_VERSION), MAPS_VERSION, what=str(path))
+        about = {name: file.attrs[name] for name in ("model", "title")}
+        return ElementMaps(
+            probability=file["probability"][()],
+            threshold=float(file.attrs["present_threshold"]),
+            absent_threshold=float(file.attrs["absent_threshold"]),
+            window_ev=tuple(json.loads(file.attrs["window_ev"])),
+            warnings=tuple(json.loads(file.attrs["warnings"])),
+            around=json.loads(file.attrs["around"]),
+            independent=bool(file.attrs["independent"]),
+            fingerprint=str(file.attrs.get("fingerprint", "")),
+            **about,
+        )
 
 
 def map_signal(values: np.ndarray, title: str, *, element: str, **about: Any):

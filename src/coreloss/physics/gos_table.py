@@ -19,10 +19,14 @@ import numpy as np
 
 from coreloss import shipped
 from coreloss.edges import SHELLS, edge_shells, occupancy_ratio, quantum_numbers
+from coreloss.runtime import hdf5
+from coreloss.runtime.border import border
 from coreloss.runtime.files import replacing
 from coreloss.runtime.hdf5_room import hdf5_file, reserve
 
 BUILTIN_GOSH = Path(__file__).parents[1] / "data" / "gos.gosh"
+MOST_OBJECTS = 200_000
+"""Published files hold every variant of every subshell."""
 PER_METRE = 1e10  # 1/Angstrom in 1/m
 _ONSET_NAMES = ("onset", "onset_energy_guess", "ionization_energy")
 
@@ -139,32 +143,32 @@ def read_gosh(path: str | Path | None = None) -> dict[tuple[str, str], GosTable]
     Reads whole-shell tables (L23) as well as one table per subshell (L2 and L3, added with their
     ``occupancy_ratio``). Raises ValueError on other files.
     """
-    tables = _shipped_tables() if path is None else _read_tables(Path(path))
-    return dict(tables)
+    if path is None:
+        return dict(_shipped_tables())
+    if not Path(path).is_file():
+        raise ValueError(f"GOS file {path} does not exist; make it with `coreloss gos build`")
+    what = "a GOS file"
+    with border(path, what=what), hdf5.opened(path, most_objects=MOST_OBJECTS) as file:
+        return _read_tables(Path(path), file)
 
 
 @cache
 def _shipped_tables() -> dict[tuple[str, str], GosTable]:
-    return _read_tables(shipped.verified(BUILTIN_GOSH))
+    path = shipped.verified(BUILTIN_GOSH)
+    with h5py.File(path, "r") as file:
+        return _read_tables(path, file)
 
 
-def _read_tables(path: Path) -> dict[tuple[str, str], GosTable]:
-    if not path.is_file():
-        raise ValueError(f"GOS file {path} does not exist; make it with `coreloss gos build`")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"GOS file {path} is not a readable HDF5 file ({error})") from None
-    with file:
-        info = file.get("metadata/edges_info")
-        if file.attrs.get("file_format") != "GOSH" or info is None:
-            raise ValueError(f"GOS file {path} is not in the GOSH layout (no metadata/edges_info)")
-        tables = {}
-        for element in (name for name in file if name != "metadata"):
-            for shell in SHELLS:
-                table = _read_shell(file[element], info, element, shell)
-                if table is not None:
-                    tables[element, shell] = table
+def _read_tables(path: Path, file: h5py.File) -> dict[tuple[str, str], GosTable]:
+    info = file.get("metadata/edges_info")
+    if file.attrs.get("file_format") != "GOSH" or info is None:
+        raise ValueError(f"GOS file {path} is not in the GOSH layout (no metadata/edges_info)")
+    tables = {}
+    for element in (name for name in file if name != "metadata"):
+        for shell in SHELLS:
+            table = _read_shell(file[element], info, element, shell)
+            if table is not None:
+                tables[element, shell] = table
     return tables
 
 

@@ -33,40 +33,42 @@ ALONE = "all that is read must lie in this one file; save it anew with the progr
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[h5py.File]:
+def opened(path: str | Path, *, most_objects: int = MOST_OBJECTS) -> Iterator[h5py.File]:
     """A file for reading that has been checked, see `check`."""
-    check(path)
+    check(path, most_objects=most_objects)
     with h5py.File(path, "r") as file:
         yield file
 
 
-def check(path: str | Path) -> int:
+def check(path: str | Path, *, most_objects: int = MOST_OBJECTS) -> int:
     """Bytes that all of a file takes in memory; ValueError unless a library may read it.
 
     Refused by name: links and data in other files, virtual data sets, groups that contain
-    themselves, more than `MOST_OBJECTS` objects, data sets or attributes larger than what is stored
-    of them, and heaps of texts that do not end. Counts are not read.
+    themselves, more than ``most_objects``, data sets or attributes larger than what is stored of
+    them, and heaps of texts that do not end. Counts are not read.
     """
     held, places = regular_file(path), Places()
     with h5py.File(path, "r") as file:
         soft: list[str] = []
-        total = _check_objects(_objects(file.id, soft), held, places)
+        total = _check_objects(_objects(file.id, soft), held, places, most_objects)
         if soft:  # followed when nothing points out of the file, on the way to them neither
-            total = _check_objects(_objects(file.id, None), held, [])
+            total = _check_objects(_objects(file.id, None), held, [], most_objects)
         _, width = file.id.get_create_plist().get_sizes()
     _check_heaps(Path(path), places, {4: "<L", 8: "<Q"}.get(width, "<Q"))
     return total
 
 
-def _check_objects(objects: Iterator[tuple[str, h5g.ObjectID]], held: int, places: Places) -> int:
+def _check_objects(
+    objects: Iterator[tuple[str, h5g.ObjectID]], held: int, places: Places, most: int
+) -> int:
     """Bytes that all data sets and attributes take in memory; adds the ``places`` of numbers."""
     total = seen = 0
     for where, item in objects:
         sizes = _attribute_sizes(item)
         seen += 1 + len(sizes)
-        if seen > MOST_OBJECTS:
+        if seen > most:
             raise ValueError(
-                f"holds more than {MOST_OBJECTS} objects and attributes, or a few over and over by "
+                f"holds more than {most} objects and attributes, or a few over and over by "
                 "links; allowed: fewer; save the spectra in a file of their own"
             )
         check_claim(max(sizes, default=0), held, f"an attribute of {where or '/'}")

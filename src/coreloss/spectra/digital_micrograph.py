@@ -96,9 +96,7 @@ def _headers(tags: _Tags) -> Iterator[tuple[int, str]]:
         start = tags.at
         tags.skip(length, "the name of a tag")
         if kind not in (GROUP, VALUE):
-            raise ValueError(
-                f"a tag is of kind {kind}; allowed: {GROUP} or {VALUE}: it is damaged; {ANEW}"
-            )
+            raise ValueError(f"a tag is of kind {kind}; allowed: {GROUP} or {VALUE}; {ANEW}")
         yield kind, tags.data[start : tags.at].decode("latin-1") or str(number)
 
 

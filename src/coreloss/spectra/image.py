@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from coreloss.runtime.border import border, check_memory
+from coreloss.runtime.border import border, check_memory, library
 from coreloss.spectra.formats import READERS
 from coreloss.spectra.hyperspy import as_spectrum, signal_dictionary
 from coreloss.spectra.reading import converted_signal, finish, read_spectrum
@@ -78,14 +77,20 @@ class SpectrumImage:
             raise ValueError(
                 f"spectra {start}..{stop} are asked for; allowed: within 0..{len(self)}"
             )
+        check_memory(8 * (stop - start) * self.counts.shape[-1])
         file = self.source[0] if self.source else None
-        with border(file) if file else contextlib.nullcontext():
-            return replace(self._finished(start, stop), file=file)
+        if file is None:
+            return self._finished(self._part(start, stop))
+        with border(file):
+            with library(file):
+                part = self._part(start, stop)
+            return replace(self._finished(part), file=file)
 
-    def _finished(self, start: int, stop: int) -> Spectrum:
+    def _part(self, start: int, stop: int) -> np.ndarray:
         part = self.counts[start:stop]
-        check_memory(8 * part.size)
-        part = part.compute() if self.lazy else np.asarray(part)
+        return part.compute() if self.lazy else np.asarray(part)
+
+    def _finished(self, part: np.ndarray) -> Spectrum:
         if not np.isfinite(part).any():  # empty rows of an image, refused as a file of their own
             part = np.zeros_like(part)
         details = self.details | {"map_shape": ()}

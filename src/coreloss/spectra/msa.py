@@ -14,8 +14,11 @@ import numpy as np
 
 from coreloss.spectra.axes import ev_per_unit
 
-MARKS = re.compile(r"^\s*#\s*FORMAT\b", re.I | re.M), re.compile(r"^\s*#\s*SPECTRUM\b", re.I | re.M)
-KEYWORD = re.compile(r"#\s*(\w+)\s*(?:-\s*([^:]*?))?\s*(?::(.*))?$")
+MARKS = tuple(
+    re.compile(rf"^[^\S\n]*+#[^\S\n]*+{word}\b", re.I | re.M) for word in ("FORMAT", "SPECTRUM")
+)
+"""In one line each: blanks that may be of any other would be tried in every way."""
+KEYWORD = re.compile(r"#\s*+(\w++)\s*+(?:-\s*+([^:]*+))?(?::(.*))?$")
 NUMBER = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:\s?[eEdD]\s?[-+]?\d+)?")
 SEVERAL_LINES = ("TITLE", "COMMENT")
 SIGNAL_TYPES = {"ELS": "EELS", "CLS": "CL", "EDS": "EDS_TEM"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def _check_members(path: Path) -> None:
     check_memory(total)
 
 
-def _header(path: Path, stream: BinaryIO) -> tuple[tuple[int, ...], int]:
+def _header(path: Path, stream: IO[bytes]) -> tuple[tuple[int, ...], int]:
     """Shape and bytes per number of an array."""
     formats = np.lib.format
     with library(path):
