@@ -1,11 +1,13 @@
 """What the chapter on the published set counts and draws, against what is known by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import h5py
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 
 from coreloss.datasets.published_streams import PARTS, Source
 from coreloss.datasets.simulated_set import write_set
@@ -65,6 +67,8 @@ def test_occurrence_is_the_share_of_all_files_of_a_part(tmp_path):
     shares = chapter.shares_of_elements(tmp_path, PARTS[2])
     assert shares[ELEMENT_INDEX["O"]] == pytest.approx(81 / 160)
     assert np.delete(shares, ELEMENT_INDEX["O"]) == pytest.approx(2 / 160)
+    measured = SimpleNamespace(present=torch.eye(80, dtype=torch.bool)[[0, 0, 0, 79]])
+    assert chapter.shares_of_measured(measured)[[0, 1, 79]].tolist() == [0.75, 0, 0.25]
 
 
 def test_steps_end_in_what_a_network_sees(steps):
