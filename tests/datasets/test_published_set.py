@@ -1,5 +1,6 @@
 """The set in the published layout: files, labels, streams, and how an interrupted set goes on."""
 
+import copy
 import json
 from collections import namedtuple
 from dataclasses import replace
@@ -7,6 +8,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from coreloss.axis import N_CHANNELS
 from coreloss.cli import app as cli
@@ -104,14 +106,10 @@ def test_spectra_and_shares_are_those_of_a_simulator_of_the_element(tmp_path, pl
     rows = split_materials(materials, seed=0)["test"]
     rows = query_table(materials, rows, per_element=300, seed=3).rows_of("Ba")
     past = np.arange(81) > ELEMENT_INDEX["Ba"]
-    simulator = Simulator(
-        materials,
-        QueryIndex(offsets=300 * past, rows=rows, available=np.diff(past) * 300),
-        settings=SimulationSettings.paper(),
-        seed=stream_seed(3, *file),
-        block_size=300,
-    )
-    batch = simulator.batch(0, 600)
+    queries = QueryIndex(offsets=300 * past, rows=rows, available=np.diff(past) * 300)
+    settings = SimulationSettings.paper()
+    simulator = Simulator(materials, queries, settings=settings, block_size=300)
+    batch = simulator.asking_in_turn(queries, seed=stream_seed(3, *file)).batch(0, 600)
     amount = (batch.amount * batch.present).numpy()
     with h5py.File(tmp_path / "testset" / "TEST_Ba.hdf5") as file:
         np.testing.assert_array_equal(file["spectra"][:], batch.counts.numpy())
@@ -131,6 +129,79 @@ def test_bare_elements_have_no_contamination_with_any_settings(tmp_path, some):
             assert json.loads(file.attrs["config"])["settings"]["carbon_probability"] == 0
         assert present.shape == (100, 80)
         assert present.sum() == present[:, ELEMENT_INDEX[element]].sum() > 80  # free windows
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A plan for Ti with more materials than are asked for, known by their shares of oxygen."""
+    table = tmp_path_factory.mktemp("materials") / "many.csv"
+    rows = [f"O1Ti{i},O1 Ti{i}" for i in range(1, 2301)]
+    table.write_text("\n".join(["formula,composition", *rows]))
+    return SetPlan(materials=str(table), elements=("Ti",))
+
+
+def spectra_per_material(folder, part):
+    """Number of spectra of each material in a file of the plan `many`."""
+    with h5py.File(folder / part.path("Ti")) as file:
+        amount = file["amount"][:].astype(float)
+    shares = amount[:, ELEMENT_INDEX["Ti"]] / amount[:, ELEMENT_INDEX["O"]]
+    np.testing.assert_allclose(shares, np.rint(shares), rtol=1e-3)
+    return np.unique(np.rint(shares), return_counts=True)[1]
+
+
+@pytest.mark.parametrize(
+    ("split", "scale", "number", "times"),
+    [
+        ("validation", 1.0, 300, {2}),
+        ("test", 1.0, 300, {5}),
+        ("train", 1.0, 1400, {5}),
+        ("test", 0.3, 300, {1, 2}),
+        ("train", 0.1, 700, {1}),
+    ],
+)
+def test_every_material_of_a_file_has_the_same_number_of_spectra(
+    tmp_path, many, split, scale, number, times
+):
+    job = prepare(tmp_path, replace(many, scale=scale))
+    assert not job.sources[split].queries.drawn_with_replacement().get("Ti")
+    (file,) = [file for file in job.missing if file[0].split == split]
+    write(replace(job, missing=(file,)))
+    found = spectra_per_material(tmp_path, file[0])
+    assert (len(found), set(found.tolist())) == (number, times)
+    assert found.sum() == job.plan.n(file[0])
+
+
+def test_materials_that_were_drawn_twice_have_twice_the_spectra(job):
+    """Sixty materials of an element are fewer than asked for: each keeps its place in the queue."""
+    source, titanium = job.sources["test"], ELEMENT_INDEX["Ti"]
+    rows = source.queries.rows_of("Ti")
+    assert len(set(rows.tolist())) <= source.queries.drawn_with_replacement()["Ti"] < len(rows)
+    materials = source.simulator.materials
+    share = materials.amounts[rows][materials.elements[rows] == titanium].tolist()
+    batch = source.stream("Ti", seed=4).batch(0, len(rows) + 15)
+    assert batch.amount[:, titanium].tolist() == pytest.approx([*share, *share[:15]])
+
+
+def test_turns_change_nothing_but_the_material(job):
+    """With a single material the stream is the one that draws: scores on bare elements stay."""
+    source = job.sources["single"]
+    turns = source.stream("Ti", seed=8)
+    draws = copy.copy(turns)
+    draws.in_turn = False
+    assert turns.in_turn
+    assert torch.equal(turns.batch(0, 8).counts, draws.batch(0, 8).counts)
+
+
+def test_files_of_materials_in_no_turn_belong_to_another_set(job, tmp_path, some):
+    source, path = job.out / "testset" / "TEST_O.hdf5", tmp_path / "testset" / "TEST_O.hdf5"
+    path.parent.mkdir()
+    path.write_bytes(source.read_bytes())
+    with h5py.File(path, "a") as file:
+        config = json.loads(file.attrs["config"])
+        del config["materials_of_a_file"]
+        file.attrs["config"] = json.dumps(config)
+    with pytest.raises(ValueError, match="materials_of_a_file is None, this run has in turn"):
+        prepare(tmp_path, some)
 
 
 def test_no_compound_is_in_two_parts(job):

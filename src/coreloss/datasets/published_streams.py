@@ -7,6 +7,13 @@ default settings a few windows lie anywhere. Materials are split as for training
 two parts, and as many are used per element as in the paper (`materials.split.PAPER_COUNTS`). Bare
 elements have no contamination.
 
+The materials of a file take turns: with m of them, spectrum i is of material i mod m. As in the
+paper, each of 1400 training materials has 5 spectra, each of 300 for validation 2, and each of 300
+for the test 5. At another scale than 1 the numbers of spectra of two of the m differ by one at
+most; where there are fewer spectra than materials, n of them, in no order, have one each. An
+element with fewer distinct materials than asked for has some of them more than once among its m
+(`QueryIndex.drawn_with_replacement`), and so many times the spectra of the others.
+
 Each file is a stream of its own, with its own seed: it depends on seed, part, element, number of
 spectra, settings, materials and simulator, not on the other files, nor on the order in which they
 are made.
@@ -107,11 +114,11 @@ class Source:
     queries: QueryIndex
 
     def stream(self, element: str, *, seed: int) -> Simulator:
-        """Simulator of specimens with one element."""
+        """Simulator of specimens with one element, whose materials take turns."""
         rows = self.queries.rows_of(element)
         past = np.arange(len(self.queries.offsets)) > ELEMENT_INDEX[element]
         only = replace(self.queries, offsets=len(rows) * past, rows=rows)
-        return self.simulator.asking(only, seed=seed)
+        return self.simulator.asking_in_turn(only, seed=seed)
 
 
 def sources_of(plan: SetPlan) -> tuple[dict[str, Source], dict[str, Any]]:
@@ -132,6 +139,7 @@ def sources_of(plan: SetPlan) -> tuple[dict[str, Source], dict[str, Any]]:
     config = {
         "materials": Path(plan.materials).name,
         "materials_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "materials_of_a_file": "in turn",
     }
     return sources, config
 

@@ -75,6 +75,7 @@ class Simulator:
         self.seed = seed
         self.device = device
         self.block_size = block_size
+        self.in_turn = False
         self.materials = MaterialTables.build(materials, queries, device=device)
         kind = {"lifetime": s.core_hole_lifetime, "multiplets": s.multiplets}
         self.shells = tuple(default_shells(device, name, **kind) for name in s.gos_tables)
@@ -94,10 +95,16 @@ class Simulator:
             raise ValueError(f"split is {split!r}; allowed: {', '.join(parts)}")
         return cls(table, query_table(table, parts[split]), seed=_APART + seed, **options)
 
-    def asking(self, queries: QueryIndex, *, seed: int) -> Simulator:
-        """Another stream of the same materials, with other queries; the tables are shared."""
+    def asking_in_turn(self, queries: QueryIndex, *, seed: int) -> Simulator:
+        """Another stream of the same materials, with other queries; the tables are shared.
+
+        Spectrum i is of the i-th compound of the element that it asks for, counted on from the
+        first after the last: a stream of one element with m compounds has each of them once in m
+        spectra. Second phases are drawn.
+        """
         other = copy.copy(self)
         other.materials, other.seed = self.materials.asking(queries), seed
+        other.in_turn = True
         return other
 
     def batch(self, start: int, n: int) -> Batch:
@@ -122,7 +129,8 @@ class Simulator:
         shells = self.shells[(self.seed + number) % len(self.shells)]
         window = draw_window(n, shells, self.materials, s, generator=generator)
         order, window, bands = sorted_bands(window)
-        specimen = draw_specimen(window.query, self.materials, s, generator=generator)
+        turn = number * n + order if self.in_turn else None
+        specimen = draw_specimen(window.query, self.materials, s, turn=turn, generator=generator)
         pairs = draw_pairs(specimen, window, shells, s, generator=generator)
         flat, peak_area = self._edges(pairs, bands, shells, generator)
         counts, scale, axis_error_ev = self._record(

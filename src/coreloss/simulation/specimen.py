@@ -146,11 +146,20 @@ def _draw_width(n: int, settings, *, generator) -> tuple[torch.Tensor, torch.Ten
 
 
 def draw_specimen(
-    query: torch.Tensor, materials: MaterialTables, settings: SimulationSettings, *, generator
+    query: torch.Tensor,
+    materials: MaterialTables,
+    settings: SimulationSettings,
+    *,
+    turn: torch.Tensor | None = None,
+    generator,
 ) -> Specimen:
-    """A compound of the query element, perhaps a second phase, contamination, damage."""
+    """A compound of the query element, perhaps a second phase, contamination, damage.
+
+    The compound is drawn, or the one whose turn (B,) it is: 0 is the first one of the element, and
+    after the last one comes the first again.
+    """
     s, n = settings, len(query)
-    first = _draw_material(query, materials.asked, generator)
+    first = _draw_material(query, materials.asked, generator, turn)
     second = _draw_element(n, materials.others, generator)
     second = _draw_material(second, materials.others, generator)
     has_second = chance((n,), s.second_phase_probability, generator=generator)
@@ -182,6 +191,16 @@ def _labels(symbols, device) -> torch.Tensor:
     return torch.tensor([ELEMENTS.index(symbol) for symbol in symbols], device=device)
 
 
+def draw_beam(n: int, settings: SimulationSettings, *, generator) -> Beam:
+    """Voltages and semi-angles of n spectra."""
+    s = settings
+    return Beam(
+        energy_kev=uniform((n,), s.beam_energy_kev, generator=generator),
+        convergence_mrad=uniform((n,), s.convergence_mrad, generator=generator),
+        collection_mrad=log_uniform((n,), s.collection_mrad, generator=generator),
+    )
+
+
 def draw_pairs(
     specimen: Specimen,
     window: Window,
@@ -195,12 +214,8 @@ def draw_pairs(
     They begin below its end; the tails of those below a sixth of its start are smooth, and part
     of the power law.
     """
-    s, n = settings, len(specimen.elements)
-    beam = Beam(
-        energy_kev=uniform((n,), s.beam_energy_kev, generator=generator),
-        convergence_mrad=uniform((n,), s.convergence_mrad, generator=generator),
-        collection_mrad=log_uniform((n,), s.collection_mrad, generator=generator),
-    )
+    s = settings
+    beam = draw_beam(len(specimen.elements), s, generator=generator)
     element_shift = normal(specimen.elements.shape, s.chemical_shift_ev, generator=generator)
     late = uniform(element_shift.shape, s.bonded_shift_ev, generator=generator)
     late *= chance(element_shift.shape, s.bonded_shift_probability, generator=generator)
@@ -265,7 +280,9 @@ def _draw_element(n: int, queries: Queries, generator) -> torch.Tensor:
     return some[torch.randint(len(some), (n,), generator=generator, device=some.device)]
 
 
-def _draw_material(element, queries: Queries, generator) -> torch.Tensor:
+def _draw_material(element, queries: Queries, generator, turn=None) -> torch.Tensor:
     first, past = queries.offsets[element], queries.offsets[element + 1]
+    # Drawn in any case: all that is drawn after it is then the same with turns and without.
     position = uniform((len(element),), (0.0, 1.0), generator=generator)
-    return queries.rows[first + (position * (past - first)).long().minimum(past - first - 1)]
+    drawn = (position * (past - first)).long().minimum(past - first - 1)
+    return queries.rows[first + (drawn if turn is None else turn % (past - first))]
