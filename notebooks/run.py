@@ -1,12 +1,14 @@
 """Execute the study's notebooks with papermill and keep copies whose differences mean something.
 
     python notebooks/run.py --profile quick --out book/notebooks [01_edges_and_gos ...]
+    python notebooks/run.py --list
 
 Parameters come from notebooks/params/<profile>.yml, one section per notebook; a name which the
-notebook's `parameters` cell does not have is an error. Timestamps, durations, paths and stderr are
-taken out of the copy, and it is put in place in one step: a failed or interrupted run leaves the
-last good one. The metadata of a copy say what it was made with: simulator, network, measured files
-and results files.
+notebook's `parameters` cell does not have is an error. A run that was interrupted or failed goes on
+where it was, by the journal in _build; one that is finished leaves none. Timestamps, durations,
+paths and stderr are taken out of the copy, and it is put in place in one step: a failed or
+interrupted run leaves the last good one. The metadata of a copy say what it was made with:
+simulator, network, measured files and results files.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import time
 from pathlib import Path
 
 from coreloss.runtime.files import replacing
+from coreloss.runtime.provenance import digest_of
 from coreloss.study import results
 from coreloss.study.certificate import CERTIFICATE, certificate_of_notebook
 
@@ -30,6 +33,9 @@ ROOT = HERE.parent
 
 def main(argv: list[str] | None = None) -> int:
     args = _arguments(argv)
+    if args.list:
+        print(listing())
+        return 0
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
     logging.getLogger("papermill").setLevel(logging.ERROR)
     sources = find_notebooks(args.names)
@@ -37,11 +43,17 @@ def main(argv: list[str] | None = None) -> int:
     for source in sources:
         check_parameters(source, parameters.get(source.stem, {}))
     failed = []
+    journal = Journal(args.journal or ROOT / "_build" / f"notebooks-{args.profile}.json")
     for source in sources:
+        values, target = parameters.get(source.stem, {}), args.out / source.name
+        made_of = inputs_of(source, values)
+        if journal.has(target, made_of):
+            print(f"{source.name}: done before the interruption", flush=True)
+            continue
         print(f"{source.name}: running ({args.profile})", flush=True)
         start = time.perf_counter()
         try:
-            error = execute(source, args.out / source.name, parameters.get(source.stem, {}))
+            error = execute(source, target, values)
         except OSError as problem:
             sys.exit(f"{source.name}: {problem}")
         except KeyboardInterrupt:
@@ -53,9 +65,57 @@ def main(argv: list[str] | None = None) -> int:
         if error:
             print(error, file=sys.stderr, flush=True)
             failed.append(source.name)
-    if failed:
+        else:
+            journal.add(target, made_of)
+    if not failed:
+        journal.end()
+    else:
         print(f"{len(failed)} of {len(sources)} failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+class Journal:
+    """Which notebooks an unfinished run has done, and of what; a finished run leaves no journal."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def has(self, target: Path, made_of: str) -> bool:
+        """Whether the copy is there and was made of the same by the run that is continued."""
+        return target.is_file() and self.done.get(str(target.resolve())) == made_of
+
+    def add(self, target: Path, made_of: str) -> None:
+        self.done[str(target.resolve())] = made_of
+        with replacing(self.path) as part:
+            part.write_text(json.dumps(self.done, indent=1), encoding="utf-8")
+
+    def end(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def inputs_of(source: Path, parameters: dict) -> str:
+    """Sixteen letters for what a copy is made of: notebook, parameters, package, results, data."""
+    code = sorted((ROOT / "src").rglob("*.py"))
+    about = [parameters, certificate_of_notebook(results_read_by(source))]
+    parts = [path.read_bytes() for path in (source, *code)]
+    return digest_of(json.dumps(about, sort_keys=True), *parts)
+
+
+def listing() -> str:
+    """Every parameter of every notebook with its default, and what the profile `full` sets."""
+    import papermill
+
+    full = read_profile(HERE / "params" / "full.yml", known=find_notebooks())
+    lines = []
+    for source in find_notebooks():
+        lines.append(source.stem)
+        for name, about in papermill.inspect_notebook(str(source)).items():
+            wide = full.get(source.stem, {}).get(name)
+            other = "" if wide is None else f"  full: {wide}"
+            told = f"  # {about['help']}" if about["help"] else ""
+            lines.append(f"  {name} = {about['default']}{other}{told}")
+    return "\n".join(lines)
 
 
 def find_notebooks(names: list[str] | None = None) -> list[Path]:
@@ -179,6 +239,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", help="notebooks to run, all by default")
     parser.add_argument("--profile", default="quick", help="a file in notebooks/params (quick)")
     parser.add_argument("--out", type=Path, default=ROOT / "book" / "notebooks")
+    parser.add_argument("--list", action="store_true", help="show all parameters, and run nothing")
+    parser.add_argument("--journal", type=Path, help="of an unfinished run (in _build)")
     return parser.parse_args(argv)
 
 

@@ -1,8 +1,8 @@
 """An italic paragraph right behind a figure of a notebook is its caption: numbered, and read aloud.
 
-Notebooks keep their captions where JupyterLab shows them too. Words for those who cannot see a figure
-stand in the metadata of its cell, ``{"mystnb": {"image": {"alt": "..."}}}``; a figure without any gets
-those of its caption.
+Notebooks keep their captions where JupyterLab shows them too. Words for those who cannot see a
+figure stand in the metadata of its cell, ``{"mystnb": {"image": {"alt": "..."}}}``; a figure
+without any gets those of its caption.
 """
 
 from __future__ import annotations

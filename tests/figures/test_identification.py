@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import matplotlib
 
@@ -13,10 +14,9 @@ from helpers import BELOW, ENERGY_EV, EVIDENCE, answer
 
 from coreloss.edges import ELEMENTS
 from coreloss.figures import explore as plot_explore
-from coreloss.figures import identification as plot_identify
+from coreloss.figures import sliders
 from coreloss.figures.identification import (
     draw_identification,
-    explore,
     label_levels,
     local_background,
     weakest_edges,
@@ -161,7 +161,7 @@ def asked(monkeypatch):
             raise ValueError("window too narrow")
         return answer()
 
-    for module in (plot_identify, plot_explore):
+    for module in (sliders, plot_explore):
         monkeypatch.setattr(module, "identify", identify)
     return calls
 
@@ -169,13 +169,13 @@ def asked(monkeypatch):
 def test_explore_without_widgets_shows_three_settings(asked, monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     for interactive in (None, False):
-        figure = explore(answer().spectrum, interactive=interactive)
+        figure = sliders.explore(answer().spectrum, interactive=interactive)
         figure.canvas.draw()
         titles = [ax.get_title(loc="left") for ax in figure.axes[::2]]
         assert titles[0] == "As it is, 350 to 749 eV: O Ti"
         assert len(titles) == 3
     with pytest.raises(ValueError, match="pip install ipywidgets"):
-        explore(answer().spectrum, interactive=True)
+        sliders.explore(answer().spectrum, interactive=True)
     assert asked == [(None, 0.0), ((350.0, 549.5), 0.0), (None, 8.0)] * 2
 
 
@@ -187,8 +187,31 @@ def test_settings_need_results_of_their_own():
 def test_explore_redraws_when_a_slider_moves(asked):
     pytest.importorskip("ipywidgets")
     pytest.importorskip("IPython")
-    window, shift, _output = explore(answer().spectrum).children
+    _file, window, shift, _output = sliders.explore(answer().spectrum).children
     shift.value = 2.0
     window.value = (400.0, 600.0)
     window.value = (400.0, 420.0)  # said in the output, not raised
     assert asked == [(None, 0.0), (None, 2.0), ((402.0, 602.0), 2.0), ((402.0, 422.0), 2.0)]
+
+
+def test_another_file_is_asked_with_its_own_window(asked, capsys):
+    pytest.importorskip("ipywidgets")
+    pytest.importorskip("IPython")
+    file, window, shift, _output = sliders.explore(answer().spectrum).children
+    shift.value = 2.0
+    lines = "\n".join(f"{e},{1e6 / e}" for e in range(500, 900))
+    file.value = [_upload("other.csv", lines)]
+    assert (window.min, window.max, shift.value) == (500.0, 899.0, 0.0)
+    assert window.value == (500.0, 899.0)
+    assert asked[-1] == (None, 0.0)
+    n = len(asked)
+    file.value = [_upload("broken.csv", "nothing here")]
+    assert len(asked) == n
+    assert "broken.csv" in capsys.readouterr().out
+    assert window.value == (500.0, 899.0)
+
+
+def _upload(name, text):
+    content = memoryview(text.encode())
+    about = {"type": "text/csv", "size": len(text), "last_modified": datetime.now(UTC)}
+    return {"name": name, "content": content, **about}

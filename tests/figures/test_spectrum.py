@@ -49,6 +49,25 @@ def test_names_of_close_edges_do_not_share_a_height(ax):
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
+def test_names_of_edges_keep_apart_in_a_small_panel():
+    figure, axes = plt.subplots(2, 3, figsize=(9, 5))
+    for ax in axes.flat:
+        plot.plot_spectrum(ENERGY_EV, COUNTS, ax, elements=["Ti", "V", "O", "Mn"])
+        boxes = [text.get_window_extent() for text in ax.texts]
+        assert len(boxes) == 4
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    plt.close(figure)
+
+
+def test_an_element_has_one_colour_and_neighbours_another(ax):
+    shown = (["O", "Ti", "Mn", "La"], ["O", "Ti", "Sr", "Ba", "La", "Mn"], ["O", "Ca", "Fe", "Si"])
+    for elements in shown:
+        assert len({plot.element_colour(e) for e in elements}) == len(elements)
+    style = {"x_label": "x", "y_label": "y"}
+    plot.plot_lines([0, 1], {"fit": [0, 1], "La": [1, 0], "Ti": [1, 1]}, ax, **style)
+    assert [line.get_color() for line in ax.lines] == [plot.BLUE, plot.RED, plot.ORANGE]
+
+
 @pytest.mark.parametrize("scale", plot.SCALES)
 def test_scales_show_zeros_and_negatives(ax, scale):
     counts = COUNTS.copy()
@@ -97,13 +116,6 @@ def test_periodic_table_colours_follow_the_values(ax):
     assert faces["C"] == to_hex(matplotlib.colormaps["Blues"](0.0))
     assert faces["Ti"] == "#f4f4f4"
     assert to_hex(ax.patches[ELEMENTS.index("O")].get_edgecolor()).upper() == plot.RED
-
-
-def test_matrix_must_fit_its_labels(ax):
-    assert plot_tables.plot_matrix(np.eye(80), ax) is ax
-    assert len(ax.get_xticks()) == 40
-    with pytest.raises(ValueError, match=r"\(3, 3\); 80 labels"):
-        plot_tables.plot_matrix(np.eye(3), ax)
 
 
 def test_probability_bars_are_sorted(ax):

@@ -23,6 +23,8 @@ SPEAKS_OF_SCORES = re.compile(
 )
 SPEAKS_OF_A_LEVEL = re.compile(r"\bnames\b.*\bright\b|\bright\b.*\bnames\b")
 SPEAKS_OF_SPECTRA = re.compile(r"\b(spectra|spectrum|pixels)\b")
+GENERATED = re.compile(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", re.DOTALL)
+"""Parts of pages that `study.front_page` writes from results."""
 DECIMAL = re.compile(r"(?<![\d.,])0\.\d{2,4}(?![\d.])")
 PERCENT = re.compile(r"(?<![\d.,-])(\d{1,2}(?:\.\d)?) ?%")
 COUNT = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])")
@@ -79,7 +81,8 @@ def typed(line: str, shares: set[float], counts: set[int]) -> list[str]:
 def lines() -> Iterator[tuple[str, str]]:
     """(place, line) of every line of prose."""
     for page in [*sorted((ROOT / "book").glob("*.md")), ROOT / "README.md"]:
-        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        text = GENERATED.sub(lambda m: "\n" * m[0].count("\n"), page.read_text(encoding="utf-8"))
+        for number, line in enumerate(text.splitlines(), start=1):
             yield f"{page.name}:{number}", line
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         for i, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):

@@ -1,21 +1,17 @@
-"""The whole answer for one spectrum in one figure, and sliders to look for a better question."""
+"""The whole answer for one spectrum in one figure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from textwrap import fill
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from coreloss.figures.explore import ask, draw_settings, png_bytes, usual_settings
 from coreloss.figures.spectrum import BLUE, GREY, ORANGE, RED, SKY, onsets_between, set_scale
 from coreloss.figures.tables import plot_periodic_table
 from coreloss.identification.edge_fit import EdgeEvidence, best_edges
-from coreloss.identification.identify import Elements, Identification, identify
-from coreloss.identification.trained_model import DEFAULT_MODEL, Model
-from coreloss.spectra.hyperspy import as_spectrum
+from coreloss.identification.identify import Elements, Identification
 
 OPEN_SHOWN, OPEN_FROM = 4, 0.1
 """So many undetermined elements are marked, the likeliest, from this probability on."""
@@ -31,7 +27,6 @@ SMOOTH_EV = 0.6
 MORE_SHARE = 0.06
 """Share of the axis that shows, on either side, that the file goes on beyond the window."""
 WIDTH_INCH, LETTER_INCH = 9.0, 0.075
-SLIDER_SHIFT_EV = 20.0
 
 
 def draw_identification(result: Identification, *, row: int = 0, scale: str = "log"):
@@ -223,68 +218,3 @@ def _draw_zoom(ax, result: Identification, row: int, edge: EdgeEvidence) -> None
     ax.yaxis.set_major_formatter(EngFormatter(sep=""))
     ax.tick_params(labelsize="small")
     ax.set_title(f"{edge.edge} {edge.found_ev:.0f} eV, z = {edge.z:.0f}", fontsize="small")
-
-
-def explore(
-    spectrum,
-    *,
-    model: str | Path | Model = DEFAULT_MODEL,
-    scale: str = "log",
-    interactive: bool | None = None,
-):
-    """Sliders for window and shift that redraw `draw_identification`, in a notebook.
-
-    ``spectrum`` as for `identify.identify`. Without ipywidgets, or where ``interactive`` is False,
-    the Figure of `explore.draw_settings` for three settings.
-    """
-    whole = as_spectrum(spectrum).sum()
-    widgets = None if interactive is False else _widgets(required=bool(interactive))
-    if widgets is None:
-        settings = usual_settings(whole)
-        return draw_settings(ask(whole, settings, model=model), settings, scale=scale)
-    return _sliders(widgets, whole, model, scale)
-
-
-def _widgets(*, required: bool):
-    try:
-        import ipywidgets
-    except ImportError:
-        if required:
-            raise ValueError("sliders need ipywidgets; try: pip install ipywidgets") from None
-        return None
-    return ipywidgets
-
-
-def _sliders(widgets, whole, model, scale):
-    """Box of two sliders above the figure; a window that holds too little says so in its place."""
-    from IPython.display import Image, display
-
-    low, high = (float(whole.energy_ev[i]) for i in (0, -1))
-    wide = {"continuous_update": False, "layout": widgets.Layout(width="90%")}
-    named = {"style": {"description_width": "initial"}, **wide}
-    window = widgets.FloatRangeSlider(
-        value=(low, high), min=low, max=high, step=1.0, description="Window (eV)",
-        readout_format=".0f", **named,
-    )  # fmt: skip
-    shift = widgets.FloatSlider(
-        value=0.0, min=-SLIDER_SHIFT_EV, max=SLIDER_SHIFT_EV, step=0.5, description="Shift (eV)",
-        **named,
-    )  # fmt: skip
-    output = widgets.Output()
-
-    def redraw(_change=None):
-        output.clear_output(wait=True)
-        with output:
-            # the window moves with the axis: it stays on the same channels
-            moved = tuple(limit + shift.value for limit in window.value)
-            used = None if window.value == (low, high) else moved
-            try:
-                found = identify(whole, model=model, window_ev=used, shift_ev=shift.value)
-                display(Image(png_bytes(draw_identification(found, scale=scale))))
-            except ValueError as error:
-                print(error)
-
-    for slider in (window, shift):
-        slider.observe(redraw, names="value")
-    redraw()
-    return widgets.VBox([window, shift, output])

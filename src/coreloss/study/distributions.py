@@ -8,7 +8,7 @@ import numpy as np
 
 from coreloss.axis import energy_ev
 from coreloss.edges import ELEMENTS
-from coreloss.figures.spectrum import BLUE, COLOURS, ORANGE
+from coreloss.figures.spectrum import BLUE, COLOURS
 from coreloss.simulation.batch import Batch
 
 PAIRED = ("slope", "noise", "structure_4ev", "rise")
@@ -60,7 +60,7 @@ def plot_quantities(quantities: Mapping[str, Sequence[float]], axes):
     for ax, (name, values) in zip(np.ravel(axes), quantities.items(), strict=True):
         drawn = np.asarray(values, float)
         positive = drawn[drawn > 0]
-        wide = positive.max() > 1000 * positive.min()
+        wide = bool(positive.max() > 1000 * positive.min())
         whole = bool((drawn == drawn.round()).all() and drawn.max() < 30)
         seaborn.histplot(positive if wide else drawn, ax=ax, log_scale=wide, discrete=whole,
                          bins="auto" if whole else 30, color=BLUE)  # fmt: skip
@@ -74,6 +74,7 @@ def draw_feature_pairs(files: Sequence):
     ``files`` are `gate.FileResult`. Points that fill the squares are spectra such as the simulator
     makes.
     """
+    import matplotlib as mpl
     import pandas as pd
     import seaborn
 
@@ -83,10 +84,11 @@ def draw_feature_pairs(files: Sequence):
         for file in files
     ]
     qualities = sorted({file.quality for file in files})
-    grid = seaborn.pairplot(
-        pd.DataFrame(rows), hue="quality", hue_order=qualities, corner=True, height=1.8,
-        palette=dict(zip(qualities, (BLUE, ORANGE, *COLOURS[2:]), strict=False)),
-        diag_kind="hist", diag_kws={"bins": 10, "multiple": "stack"}, plot_kws={"s": 18},
-    )  # fmt: skip
+    with mpl.rc_context({"figure.constrained_layout.use": False}):
+        grid = seaborn.pairplot(
+            pd.DataFrame(rows), hue="quality", hue_order=qualities, corner=True, height=1.8,
+            palette=dict(zip(qualities, COLOURS, strict=False)), plot_kws={"s": 18},
+            diag_kind="hist", diag_kws={"bins": 10, "multiple": "stack"},
+        )  # fmt: skip
     grid.set(xlim=(-0.02, 1.02), xticks=(0, 0.5, 1))
     return grid.figure

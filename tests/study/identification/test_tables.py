@@ -18,18 +18,18 @@ SCORES = {
 }
 
 
-def test_methods_have_their_intervals_and_their_own_threshold():
-    own = {"simulated": SCORES | {"threshold": 0.5, "f1": 0.8}}
+def test_methods_share_one_table_with_what_chose_nothing_first():
+    sets = {"simulated": SCORES | {"n": 9}, "measured A test": SCORES | {"n": 6}}
+    own = {name: one | {"threshold": 0.5, "f1": 0.8} for name, one in sets.items()}
     rows = [
-        {"method": "ours", "sets": {"simulated": SCORES}, "own_threshold": own},
-        {"method": "theirs", "sets": {"simulated": SCORES}},
+        {"method": "ours", "sets": sets, "own_threshold": own},
+        {"method": "theirs", "sets": sets},
     ]
-    common = tables.methods_table(rows, "simulated").splitlines()
-    assert len(common) == 4
-    assert common[2].startswith("| ours | 0.250 | 0.900 (0.85..0.94) | 0.910 | 0.920 | 0.700 (0.60")
-    (line,) = tables.methods_table(rows, "simulated", own=True).splitlines()[2:]
-    assert line.startswith("| ours | 0.500 | 0.800")
-    assert len(tables.methods_table(rows, "measured A").splitlines()) == 2
+    header, _, *lines = tables.methods_table(rows).splitlines()
+    assert header == "| method | threshold | measured A test (6) | simulated (9) |"
+    assert lines[0].startswith("| ours | 0.250, balanced | 0.900 (0.85..0.94) / 0.70 |")
+    assert lines[1].startswith("| ours | 0.500, its own | 0.800 (0.85..0.94) / 0.70 |")
+    assert len(lines) == 3
 
 
 def test_groups_of_files():

@@ -7,7 +7,7 @@ sums and concatenations in between. So the calls of torch are followed themselve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,7 +88,7 @@ class _Following(TorchFunctionMode):
             for name, module in network.named_children()
             if isinstance(module, (nn.Conv1d, nn.Linear))
         }
-        self.functions = {
+        self.functions: dict[str, Callable[..., bool]] = {
             "conv1d": self._conv,
             "conv2d": self._conv,
             "max_pool1d": self._pool,

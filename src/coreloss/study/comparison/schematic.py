@@ -240,9 +240,9 @@ def _draw_row(boxes: Sequence[Box], ax, *, bottom: float, width: float) -> None:
             at = (places[i][0], middle), (start, middle)
             ax.annotate("", *at, arrowprops=arrow | {"mutation_scale": 5})
     for (a, b), level in _levels(boxes).items():
-        start = places[a][0] + 0.6 * places[a][1], places[a][2]
-        end = places[b][0] + 0.4 * places[b][1], places[b][2]
-        _draw_arc(ax, start, end, height=middle + tallest / 2 + level * ARC)
+        out_of = places[a][0] + 0.6 * places[a][1], places[a][2]
+        into = places[b][0] + 0.4 * places[b][1], places[b][2]
+        _draw_arc(ax, out_of, into, height=middle + tallest / 2 + level * ARC)
 
 
 def _levels(boxes: Sequence[Box]) -> dict[tuple[int, int], int]:
