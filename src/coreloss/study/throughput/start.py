@@ -53,7 +53,7 @@ def commands(folder: str) -> dict[str, list[str]]:
     run, image, spectrum = ["-m", "coreloss.cli"], Path(folder) / IMAGE, Path(folder) / TEXT
     return {
         "import": ["-c", "import coreloss"],
-        "--help": [*run, "--help"],
+        "help": [*run, "--help"],
         "identify": [*run, "identify", str(spectrum)],
         "quantify": [*run, "quantify", str(spectrum), "--elements", FIVE],
         "map": [*run, "map", str(image)],
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--beside", type=Path, help="folder src of another version")
-    parser.add_argument("--only", nargs="+", help="of import, --help, identify, quantify, map")
+    parser.add_argument("--only", nargs="+", help="of import, help, identify, quantify, map")
     args = parser.parse_args()
     sources = [source for source in (args.beside, HERE) if source is not None]
     with tempfile.TemporaryDirectory() as folder:
