@@ -36,7 +36,7 @@ visible elements that are called absent. A false name costs its reader more than
 so that the first lies above the level at which precision equals recall."""
 
 
-def predict(model: torch.nn.Module, batch: Batch, *, batch_size: int = 256) -> torch.Tensor:
+def predict(model: torch.nn.Module, batch: Batch, *, batch_size: int = 64) -> torch.Tensor:
     """Logits of simulated spectra, (n, 80) on the CPU; the model is put in evaluation mode."""
     model.eval()
     device = next(model.parameters()).device

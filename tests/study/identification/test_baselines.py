@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from coreloss.axis import N_CHANNELS
-from coreloss.edges import ELEMENT_INDEX, ELEMENTS, edge_shells, observable_elements
+from coreloss.edges import ELEMENT_INDEX, ELEMENTS, observable_elements
 from coreloss.identification.edge_fit import TYPICAL_BEAM, element_z, scattered_shapes
 from coreloss.spectra.network_input import NetworkInput, normalise
 from coreloss.study.identification.baselines import (
@@ -26,10 +26,9 @@ def spectrum(low_ev=350, high_ev=800, amounts=None, counts=1e6, seed=0, noise=Tr
     energy = np.arange(N_CHANNELS, dtype=float)
     inside = (energy >= low_ev) & (energy <= high_ev)
     expected = counts * (np.maximum(energy, 1.0) / low_ev) ** -3.0
-    shapes = scattered_shapes(TYPICAL_BEAM)[:, 0, :N_CHANNELS]
     for element, amount in (amounts or {}).items():
-        rows = [k for k, edge in enumerate(edge_shells()) if edge.element == element]
-        shape = shapes[rows].sum(0)
+        shells = scattered_shapes(element, TYPICAL_BEAM).values()
+        shape = sum(columns[0, :N_CHANNELS] for columns in shells)
         expected = expected + amount * counts * shape / np.ptp(shape[inside])
     if noise:
         expected = np.random.default_rng(seed).poisson(expected)
