@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from coreloss.datasets.evaluation import inputs_of
 from coreloss.identification.trained_model import load_model
@@ -34,7 +34,7 @@ def write_predictions(folder: Path, sets: Sets, *, device: str = "cpu") -> Path:
     network.to("cpu")
     about = {"network": model.fingerprint, "records": json.dumps(ids)}
     with replacing(folder / PREDICTIONS) as temporary:
-        save_file(logits, temporary, metadata=about)
+        temporary.write_bytes(save(logits, metadata=about))
     return folder / PREDICTIONS
 
 
