@@ -2,6 +2,7 @@
 #   make study PROFILE=full   the notebooks at full size, executed into _build/full/notebooks
 #   make results              which numbers the book shows, and whether they are up to date
 #   make results gate         make one of them anew
+#   make stress                kills, full disks, damaged files, an empty environment: minutes to an hour
 #   make PY=python3.12 ...    another interpreter;  make VENV=/some/place ...  another environment
 VENV ?= .venv
 PY ?= python3
@@ -11,7 +12,7 @@ BOOK := _build/html/index.html
 EXECUTED := $(if $(filter quick,$(PROFILE)),book/notebooks,_build/$(PROFILE)/notebooks)
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: study test book notebooks results install ours lint format clean
+.PHONY: study test stress book notebooks results install ours lint format clean
 .DEFAULT_GOAL := study
 
 study: notebooks
@@ -44,6 +45,10 @@ book:
 
 test: ours
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --continue-on-collection-errors
+
+# What faults leave behind; parts and sizes: python -m tests.stress --help
+stress: ours
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.stress
 
 # `make results gate` has two goals for make: the second is a name for the first.
 ifeq (results,$(firstword $(MAKECMDGOALS)))

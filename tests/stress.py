@@ -36,6 +36,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 EARLIER = b"an earlier result"
+ORIGIN = ("provenance", "source_commit")
+"""What changes with the checkout, and not with the result."""
 MOST_IN_A_ROW = 4
 MOST_LETTERS = 200
 FORK = multiprocessing.get_context("fork")
@@ -197,8 +199,14 @@ def hdf5(folder: Path) -> dict[str, str]:
             continue
         with h5py.File(path, "r") as file:
             parts = {name: values[()].tobytes().hex() for name, values in file.items()}
-            parts |= {f"@{name}": str(value) for name, value in file.attrs.items()}
+            attributes = {k: v for k, v in file.attrs.items() if k not in ORIGIN}
+            parts |= {f"@{name}": str(value) for name, value in attributes.items()}
         text = json.dumps(parts, sort_keys=True)
+        found[str(path.relative_to(folder))] = hashlib.sha256(text.encode()).hexdigest()
+    for path in folder.rglob("manifest.json"):
+        text = json.dumps(
+            {k: v for k, v in json.loads(path.read_text()).items() if k not in ORIGIN}
+        )
         found[str(path.relative_to(folder))] = hashlib.sha256(text.encode()).hexdigest()
     return found
 
@@ -208,6 +216,7 @@ def training(folder: Path) -> dict[str, str]:
     if not (folder / "card.json").exists():
         return {}
     card = json.loads((folder / "card.json").read_text())
+    card = {k: v for k, v in card.items() if k not in ORIGIN}
     times = ("minutes", "cpu_minutes", "spectra_per_s")
     card["validation"] = {k: v for k, v in card["validation"].items() if k not in times}
     weights = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()

@@ -42,7 +42,7 @@ def test_book_uses_any_environment_and_changes_none(foreign):
     assert (environment / ".ok").read_text() == "/somewhere/else\n"
 
 
-@pytest.mark.parametrize("goal", ["test", "notebooks", "results", "install", "lint"])
+@pytest.mark.parametrize("goal", ["test", "notebooks", "results", "install", "lint", "stress"])
 def test_everything_else_refuses_an_environment_of_another_checkout(foreign, goal):
     checkout, environment = foreign
     found = make(checkout, goal, f"VENV={environment}")

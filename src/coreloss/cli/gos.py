@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +13,23 @@ from coreloss.cli.output import JsonTarget, write_json
 gos_app = typer.Typer(help="Generalised oscillator strengths.", no_args_is_help=True)
 
 
+@contextmanager
+def _needing_atoms():
+    """What computes atoms is installed by those who want to."""
+    try:
+        yield
+    except ImportError as error:
+        raise ValueError(f"{error}; pip install 'coreloss[atoms]'") from None
+
+
 @gos_app.command("build")
 def gos_build(
     out: Annotated[Path, typer.Argument(help=".gosh file to write.")],
     jobs: Annotated[int | None, typer.Option(help="Processes; one per core by default.")] = None,
 ) -> None:
     """Compute the tables of all edges (minutes)."""
-    from coreloss.atoms.gos_library import build_library
+    with _needing_atoms():
+        from coreloss.atoms.gos_library import build_library
 
     tables = build_library(out, n_jobs=jobs)
     typer.echo(f"{out}: {len(tables)} tables, {out.stat().st_size / 1e6:.1f} MB")
@@ -29,7 +40,8 @@ def gos_lines(
     out: Annotated[Path, typer.Argument(help=".csv.gz file to write.")],
 ) -> None:
     """Compute the lines of all ions at edges into open d and f shells (minutes)."""
-    from coreloss.atoms.multiplet_table import write_multiplets
+    with _needing_atoms():
+        from coreloss.atoms.multiplet_table import write_multiplets
 
     n = write_multiplets(out)
     typer.echo(f"{out}: {n} ions, {out.stat().st_size / 1e3:.0f} kB")

@@ -15,8 +15,13 @@ def reduce_formula(formula: str) -> tuple[str, str]:
     >>> reduce_formula("Ti2 Ba2 O6")
     ('BaTiO3', 'Ba1 Ti1 O3')
     """
-    from pymatgen.core import Composition
-
+    try:
+        from pymatgen.core import Composition
+    except ImportError:
+        raise ValueError(
+            "parsing formulas needs pymatgen: pip install 'coreloss[materials]', or give a table"
+            " that `coreloss materials` has parsed"
+        ) from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # noble gases have no electronegativity to order by

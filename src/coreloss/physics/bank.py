@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as as_bytes
 
 from coreloss import shipped
 from coreloss.axis import N_CHANNELS
@@ -127,10 +127,9 @@ class CrossSectionBank:
     def save(self, path: str | Path, *, key: str = "") -> None:
         """Write to a safetensors file (temporary, then renamed); ``key`` names its sources."""
         tensors = {"rows": self.rows, "log_scale": self.log_scale, "shape": self.shape}
+        content = as_bytes({k: v.cpu().contiguous() for k, v in tensors.items()}, {"key": key})
         with replacing(path) as temporary:
-            save_file(
-                {k: v.cpu().contiguous() for k, v in tensors.items()}, temporary, {"key": key}
-            )
+            temporary.write_bytes(content)
 
     @classmethod
     def load(cls, path: str | Path, *, key: str | None = None) -> CrossSectionBank:

@@ -120,7 +120,9 @@ def filled(page: str, made: Mapping[str, str]) -> str:
     """
     for name, text in made.items():
         between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        page = between.sub(lambda m, text=text: f"{m[1]}\n{text}\n\n{m[2]}", page)
+        found = between.search(page)
+        if found:
+            page = f"{page[: found.end(1)]}\n{text}\n\n{page[found.start(2) :]}"
     return page
 
 

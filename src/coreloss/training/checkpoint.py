@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as as_bytes
 
 from coreloss.runtime.files import replacing
 from coreloss.runtime.versions import FORMAT_VERSION, check_version
@@ -53,7 +53,7 @@ def save(path: Path, fingerprint: str, state: State) -> None:
     numbers = {name: getattr(state, name) for name in NUMBERS}
     about = {"config": fingerprint, "state": json.dumps(numbers), FORMAT_VERSION: str(VERSION)}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=about)
+        temporary.write_bytes(as_bytes(tensors, metadata=about))
 
 
 def restore(path: Path, fingerprint: str, state: State) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from coreloss.axis import window_of
 from coreloss.edges import rivals
@@ -141,7 +141,7 @@ def write_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
         for name, value in weights.items()
     }
     with replacing(path) as temporary:
-        save_file(tensors, temporary)
+        temporary.write_bytes(save(tensors))
 
 
 def _halved(value: torch.Tensor) -> torch.Tensor:

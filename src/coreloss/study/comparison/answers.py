@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from coreloss.datasets.evaluation import inputs_of
@@ -134,7 +134,7 @@ def write_answers(answers: Answers, folder: Path, sets: Sets) -> Path:
     about = {"sets": sets.fingerprint, "records": json.dumps(ids)}
     half = {part: logits.half().contiguous() for part, logits in answers.logits.items()}
     with replacing(folder / ANSWERS) as temporary:
-        save_file(half, temporary, metadata=about)
+        temporary.write_bytes(save(half, metadata=about))
     return folder / ANSWERS
 
 
