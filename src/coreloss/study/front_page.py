@@ -120,10 +120,13 @@ def filled(page: str, made: Mapping[str, str]) -> str:
     """
     for name, text in made.items():
         between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        found = between.search(page)
-        if found:
-            page = f"{page[: found.end(1)]}\n{text}\n\n{page[found.start(2) :]}"
+        page = between.sub(rf"\1\n{_literal(text)}\n\n\2", page)
     return page
+
+
+def _literal(text: str) -> str:
+    """As the replacement of a regular expression."""
+    return text.replace("\\", r"\\")
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ from coreloss.figures.spectrum import (
 
 VARIED = {
     "offset": ("Error of all energies (eV)", 1.0, "linear"),
-    "dispersion about centre": ("Error of the dispersion, about the centre (%)", 100.0, "linear"),
-    "dispersion about start": ("Error of the dispersion, about the start (%)", 100.0, "linear"),
+    "dispersion about centre": ("Dispersion error, about the centre (%)", 100.0, "linear"),
+    "dispersion about start": ("Dispersion error, about the start (%)", 100.0, "linear"),
     "dose": ("Counts per channel", 1.0, "log"),
     "window": ("Width of the window (eV)", 1.0, "log"),
 }
@@ -63,7 +63,7 @@ def plot_robustness(
 
 
 def _ticks(x: Sequence[float]) -> tuple[list[float], list[str]]:
-    ticks = sorted(set(x))
+    ticks = sorted(set(x))[::2]
     return ticks, [f"{value:g}" for value in ticks]
 
 
