@@ -393,8 +393,6 @@ def test_a_notebook_itself_refuses_an_unknown_parameter(tmp_path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_notebooks_check_their_parameters(path):
-    if path.stem in ("08_architectures", "09_comparison"):
-        pytest.skip("is being rewritten")
     code = "\n".join(text_of(cell) for cell in code_cells(read(path)))
     assert "parameters.check()" in code
 
