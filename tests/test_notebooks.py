@@ -231,7 +231,7 @@ def test_executed_copies_have_sources():
 def test_contents_list_every_page():
     listed = toc_files()
     notebooks = [name for name in listed if name.startswith("notebooks/")]
-    assert notebooks == [f"notebooks/{path.stem}" for path in SOURCES]
+    assert sorted(notebooks) == [f"notebooks/{path.stem}" for path in SOURCES]
     pages = {path.stem for path in (ROOT / "book").glob("*.md")}
     assert pages == set(listed) - set(notebooks)
 

@@ -314,7 +314,11 @@ def test_processes_give_the_same_tables(tmp_path, rebuilt):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "does not exist"), (b"not a file", "not a readable HDF5"), ({}, "GOSH layout")],
+    [
+        (None, "does not exist"),
+        (b"not a file", "cannot be read as a GOS file"),
+        ({}, "GOSH layout"),
+    ],
 )
 def test_unreadable_files_say_why(tmp_path, content, message):
     path = tmp_path / "bad.gosh"

@@ -59,7 +59,8 @@ def test_json_of_one_file_is_an_object_as_documented(run, good, fake_model):
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert list(found) == [
-        *("file", "model", "threshold", "absent_threshold", "group_threshold", "too_short"),
+        *("file", "model", "fingerprint", "threshold", "absent_threshold", "group_threshold"),
+        "too_short",
         *("range_ev", "window_ev"),
         *("offset_ev", "offset_error_ev", "spectra"),
     ]

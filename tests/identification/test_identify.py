@@ -135,7 +135,8 @@ def test_temperature_divides_the_logits():
 def test_dictionary_is_json_without_nan(model):
     found = identify(background(m=2), model=model, each=True).to_dict()
     assert list(found) == [
-        *("file", "model", "threshold", "absent_threshold", "group_threshold", "too_short"),
+        *("file", "model", "fingerprint", "threshold", "absent_threshold", "group_threshold"),
+        "too_short",
         *("range_ev", "window_ev"),
         *("offset_ev", "offset_error_ev", "spectra"),
     ]

@@ -90,7 +90,7 @@ def test_text_of_files_is_escaped(page):
 
 def test_page_says_what_was_found(page):
     for words in (
-        "fake: present from a probability of 0.700, absent below 0.020",
+        "): present from a probability of 0.700, absent below 0.020",
         "L23 457 eV z 28",
         ">O 0.99: K 530 eV z 8</span><br>",
         ">Ti 0.97: L23 457 eV z 28</span></td>",

@@ -25,7 +25,7 @@ from made_files import (
 )
 
 from coreloss.runtime import border, hdf5
-from coreloss.spectra import reading
+from coreloss.spectra import image, reading
 from coreloss.spectra.image import open_image
 from coreloss.spectra.reading import read_spectrum
 from coreloss.spectra.repair import check_extent
@@ -114,7 +114,13 @@ def test_whatever_a_reader_raises_is_refused(error, tmp_path, monkeypatch):
             read(path)
 
 
-def test_pieces_of_an_image_pass_the_border(tmp_path):
+@pytest.fixture
+def piecewise(monkeypatch):
+    """Images are not read whole, however small."""
+    monkeypatch.setattr(image, "READ_WHOLE", 0)
+
+
+def test_pieces_of_an_image_pass_the_border(tmp_path, piecewise):
     path = write(tmp_path / "a.hspy", signal(MAP))
     with h5py.File(path) as file:
         data = file["Experiments/core/data"].id
@@ -122,15 +128,15 @@ def test_pieces_of_an_image_pass_the_border(tmp_path):
     content = bytearray(path.read_bytes())
     content[at + 10 : at + n // 2] = bytes(n // 2 - 10)
     path.write_bytes(content)
-    image = open_image(path)
-    refused(path, "cannot be read as hspy: .*filter", lambda _: image.read(0, 2))
+    pieces = open_image(path)
+    refused(path, "cannot be read as hspy: .*filter", lambda _: pieces.read(0, 2))
 
 
-def test_an_image_longer_than_its_file_is_refused(tmp_path):
+def test_an_image_longer_than_its_file_is_refused(tmp_path, piecewise):
     path = write_dm(tmp_path / "a.dm4", dm_tags(MAP))
-    image = open_image(path)
+    pieces = open_image(path)
     path.write_bytes(path.read_bytes()[:3000])
-    refused(path, "cannot be read as dm4: .*mmap length", lambda _: image.read(0, 2))
+    refused(path, "cannot be read as dm4: .*mmap length", lambda _: pieces.read(0, 2))
 
 
 # -- claims ----------------------------------------------------------------------------------------
@@ -149,7 +155,7 @@ def test_data_sets_larger_than_what_is_stored(suffix, packed, shape, tmp_path):
     refused_by_both(path, r"data set .*/data of shape .* claims .*TB|GB.*, the file has")
 
 
-def test_packed_numbers_may_stand_for_much_and_not_for_everything(tmp_path, monkeypatch):
+def test_packed_numbers_may_stand_for_much_and_not_for_everything(tmp_path, monkeypatch, piecewise):
     path = write(tmp_path / "a.hspy", signal(np.ones((40, 40, 2000)) * 7))
     assert len(read_spectrum(path)) == 1600
     monkeypatch.setattr(border, "MOST_BYTES", 20 * 10**6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,10 @@ gos_app = typer.Typer(help="Generalised oscillator strengths.", no_args_is_help=
 
 @contextmanager
 def _needing_atoms():
-    """What computes atoms is installed by those who want to."""
+    """What computes atoms is installed by those who want to; processes would miss it later."""
     try:
+        for package in ("numba", "periodictable"):
+            import_module(package)
         yield
     except ImportError as error:
         raise ValueError(f"{error}; pip install 'coreloss[atoms]'") from None

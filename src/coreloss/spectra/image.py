@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from coreloss.runtime.border import border, check_memory, library
+from coreloss.runtime import hdf5
+from coreloss.runtime.border import border, check_memory, library, regular_file
 from coreloss.spectra.formats import READERS
 from coreloss.spectra.hyperspy import as_spectrum, signal_dictionary
 from coreloss.spectra.reading import converted_signal, finish, read_spectrum
@@ -171,17 +170,11 @@ def open_image(
 
 
 def _is_small(path: Path, reader: str) -> bool:
-    """Whether the counts of a file fit into `READ_WHOLE`; not where that is hard to tell."""
-    with suppress(
-        OSError, KeyError, AttributeError
-    ):  # of a bad file, which its reader complains of
+    """Whether a file fits into `READ_WHOLE`; not where that is hard to tell."""
+    with border(path):
         if reader == "digitalmicrograph":
-            return path.stat().st_size <= READ_WHOLE
-        if reader == "hspy":
-            with h5py.File(path, "r") as file:
-                sizes = (group["data"].nbytes for group in file["Experiments"].values())
-                return sum(sizes) <= READ_WHOLE
-    return False
+            return regular_file(path) <= READ_WHOLE
+        return reader == "hspy" and hdf5.check(path) <= READ_WHOLE
 
 
 @lru_cache(maxsize=4)
