@@ -121,7 +121,7 @@ def plot_training_curves(
     for i, (name, log) in enumerate(logs.items()):
         ax.plot(log[x], log[column], color=_colour(i), ls=_line(i), lw=1.3, label=name)
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(x_label)
