@@ -130,3 +130,13 @@ def test_the_list_names_everything():
     unknown = subprocess.run([*command, "gat"], capture_output=True, text=True, check=False)
     assert unknown.returncode == 2
     assert "there are: scores, gate" in unknown.stderr
+
+
+def test_certificates_do_not_say_where_things_were(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        sys, "orig_argv", ["python", "-m", "one", "/somewhere/runs", "two/three", "--n", "4"]
+    )
+    writer = results.Writer("scores", tmp_path / "scores.json")
+    writer.write({})
+    about = json.loads((tmp_path / "scores.json").read_text())["certificate"]
+    assert about["command"] == "python -m one runs two/three --n 4"

@@ -117,7 +117,7 @@ class Writer:
     def write(self, content: Mapping[str, Any]) -> None:
         """Replace the file."""
         seconds = (self._earlier or 0.0) + time.monotonic() - self._begun
-        command = shlex.join(["python", *sys.orig_argv[1:]])
+        command = shlex.join(["python", *map(_anywhere, sys.orig_argv[1:])])
         about = {
             FORMAT_VERSION: RESULTS_VERSION,
             "command": command,
@@ -127,6 +127,11 @@ class Writer:
             "provenance": self._origin,
         }
         _store(self.path, {CERTIFICATE: about, **content})
+
+
+def _anywhere(argument: str) -> str:
+    """An argument as it could be given on any machine: of an absolute path the name."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
 
 
 @dataclass(frozen=True)
