@@ -17,8 +17,8 @@ from coreloss.networks import cnn, mlp, resnet
 from coreloss.networks.architectures import build, config_of
 from coreloss.networks.heads import scaled
 from coreloss.study.comparison.layers import layers_of
+from coreloss.study.comparison.plan import REDUCED
 from coreloss.study.comparison.schematic import FONT, boxes_of, plot_schematics, shape_of
-from coreloss.study.comparison.scores import REDUCED
 
 LOW, HIGH = 300, 1323
 
