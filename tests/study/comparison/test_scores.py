@@ -104,6 +104,14 @@ def test_answers_survive_a_file_and_belong_to_their_spectra(sets, tmp_path):
         asked.read_answers("oracle", tmp_path, sets)
 
 
+def test_answers_of_a_later_version_are_refused(sets, tmp_path, monkeypatch):
+    with monkeypatch.context() as later:
+        later.setattr(asked, "VERSION", 2)
+        asked.write_answers(answers(sets), tmp_path, sets)
+    with pytest.raises(ValueError, match="its format has version 2.*update coreloss"):
+        asked.read_answers("oracle", tmp_path, sets)
+
+
 def test_an_oracle_confuses_nothing(sets):
     found = networks.confused(answers(sets), sets)
     assert found["confused_pairs"] == []

@@ -27,6 +27,7 @@ from coreloss.datasets.measured import (
 )
 from coreloss.runtime.files import replacing
 from coreloss.runtime.provenance import digest_of
+from coreloss.runtime.versions import FORMAT_VERSION, check_version
 from coreloss.simulation.batch import Batch
 from coreloss.simulation.simulator import Simulator
 from coreloss.spectra.network_input import NetworkInput, observable
@@ -34,6 +35,7 @@ from coreloss.study.comparison.confusion import single_element_batch
 from coreloss.training.export import decisions
 
 ANSWERS = "answers.safetensors"
+VERSION = 1
 BATCH = 256
 
 
@@ -131,7 +133,7 @@ def decided(answers: Answers, sets: Sets) -> Answers:
 def write_answers(answers: Answers, folder: Path, sets: Sets) -> Path:
     """Logits in half precision, whole or not at all, with the fingerprint of the sets."""
     ids = {name: [record.id for record in part.records] for name, part in sets.measured.items()}
-    about = {"sets": sets.fingerprint, "records": json.dumps(ids)}
+    about = {"sets": sets.fingerprint, "records": json.dumps(ids), FORMAT_VERSION: str(VERSION)}
     half = {part: logits.half().contiguous() for part, logits in answers.logits.items()}
     with replacing(folder / ANSWERS) as temporary:
         temporary.write_bytes(save(half, metadata=about))
@@ -147,6 +149,7 @@ def read_answers(name: str, folder: Path, sets: Sets) -> Answers:
             logits = {part: file.get_tensor(part).float() for part in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path}: no answers of a network ({error}); ask it again") from None
+    check_version(about.get(FORMAT_VERSION), VERSION, what=str(path))
     if about.get("sets") != sets.fingerprint:
         raise ValueError(
             f"{path}: answers about other spectra (sets {about.get('sets')}, here"
