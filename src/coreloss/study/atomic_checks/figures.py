@@ -6,10 +6,11 @@ As in `figures.spectrum`, every function draws into the Axes it is given and ret
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.transforms import Bbox
 
 from coreloss.edges import ATOMIC_NUMBER, edge_shells
 from coreloss.figures.spectrum import (
@@ -177,25 +178,34 @@ def plot_differences(
     ax.axhline(0, color=GREY, lw=1)
     ax.plot(x[~marked], y[~marked], "o", color="#9a9a9a", ms=3)
     ax.plot(x[marked], y[marked], "o", color=RED, ms=4)
-    first_of_name = {names[i]: i for i in np.flatnonzero(marked)[::-1]}
-    for i in first_of_name.values():
-        others = np.log(x[[j for j in first_of_name.values() if j != i and y[j] * y[i] > 0]] / x[i])
-        room = [side.min(initial=9.0) for side in (others[others >= 0], -others[others < 0])]
-        above, right = y[i] > 0, room[0] >= room[1]
-        ax.annotate(
-            names[i],
-            (x[i], y[i]),
-            xytext=(3 if right else -3, 3 if above else -3),
-            textcoords="offset points",
-            ha="left" if right else "right",
-            va="bottom" if above else "top",
-            fontsize=8,
-        )
     ax.set_xscale("log")
-    ax.margins(x=0.08, y=0.08)
+    ax.margins(x=0.08, y=0.12)
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
+    first_of_name = {names[i]: i for i in np.flatnonzero(marked)[::-1]}
+    boxes: list[Bbox] = []
+    for name, i in sorted(first_of_name.items(), key=lambda item: x[item[1]]):
+        boxes.append(_name_point(name, (x[i], y[i]), ax, boxes))
     return ax
+
+
+def _name_point(name: str, point: tuple[float, float], ax, taken: Sequence[Bbox]) -> Bbox:
+    """Write a name beside its point, away from zero, as near as those already there let it."""
+    outwards = 1 if point[1] > 0 else -1
+    beside: dict[str, Any] = {"xy": point, "textcoords": "offset points"}
+    text = ax.annotate(
+        name, va="bottom" if outwards > 0 else "top", fontsize=8, xytext=(0, 0), **beside
+    )
+    for distance in range(3, 80, 4):
+        for x, align in ((3, "left"), (-3, "right")):
+            text.set_position((x, distance * outwards))
+            text.set_horizontalalignment(align)
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                line = {"arrowstyle": "-", "lw": 0.5, "color": GREY}
+                ax.annotate("", xytext=(x, distance * outwards), arrowprops=line, **beside)
+                return box
+    return box
 
 
 def plot_along_row(
