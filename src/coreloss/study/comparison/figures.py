@@ -121,13 +121,26 @@ def plot_training_curves(
     for i, (name, log) in enumerate(logs.items()):
         ax.plot(log[x], log[column], color=_colour(i), ls=_line(i), lw=1.3, label=name)
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high < 100 * low else (1,)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: in_short(value)))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return ax
+
+
+def in_short(value: float) -> str:
+    """A number on an axis.
+
+    >>> [in_short(value) for value in (0.3, 3000.0, 30_000.0, 1e6)]
+    ['0.3', '3k', '30k', '1M']
+    """
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:g}{letter}"
+    return f"{value:g}"
 
 
 def plot_scores(rows: Sequence[Mapping[str, Any]], ax, *, column: str = "f1"):
