@@ -11,6 +11,7 @@ from coreloss.figures.spectrum import BLUE, COLOURS, GREY, RED
 from coreloss.scoring.calibration import Reliability
 
 MAIN_ROW_STARTS = {1: 1, 2: 3, 3: 11, 4: 19, 5: 37, 6: 55}
+LEAST_IN_BIN = 10
 
 
 def table_cell(atomic_number: int) -> tuple[int, int]:
@@ -94,15 +95,19 @@ def plot_probabilities(
 
 
 def plot_reliability(diagrams: Mapping[str, Reliability], ax=None):
-    """Observed share against mean probability of named `calibration.Reliability` results."""
+    """Observed share against mean probability of named `calibration.Reliability` results.
+
+    Without bins of fewer than `LEAST_IN_BIN` answers, whose shares are chance.
+    """
     from matplotlib import pyplot as plt
 
     ax = plt.gca() if ax is None else ax
     ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")
     for i, (name, diagram) in enumerate(diagrams.items()):
+        enough = np.asarray(diagram.count) >= LEAST_IN_BIN
         ax.plot(
-            diagram.mean_probability,
-            diagram.observed_share,
+            np.asarray(diagram.mean_probability)[enough],
+            np.asarray(diagram.observed_share)[enough],
             "o-",
             color=COLOURS[i % len(COLOURS)],
             label=f"{name}, ECE {diagram.ece:.3f}",
@@ -110,7 +115,7 @@ def plot_reliability(diagrams: Mapping[str, Reliability], ax=None):
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     ax.set_xlabel("Mean probability")
     ax.set_ylabel("Observed share")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="lower right", fontsize="small")
     return ax
 
 

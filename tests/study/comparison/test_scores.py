@@ -108,7 +108,7 @@ def test_answers_of_a_later_version_are_refused(sets, tmp_path, monkeypatch):
     with monkeypatch.context() as later:
         later.setattr(asked, "VERSION", 2)
         asked.write_answers(answers(sets), tmp_path, sets)
-    with pytest.raises(ValueError, match="its format has version 2.*update coreloss"):
+    with pytest.raises(ValueError, match=r"its format has version 2.*update coreloss"):
         asked.read_answers("oracle", tmp_path, sets)
 
 

@@ -57,6 +57,6 @@ def plot_example(measured: ExperimentalSet, example: Row, ax):
     mask = measured.inputs.mask[example["index"]]
     counts = measured.inputs.spectrum[example["index"]][mask].numpy()
     energy = energy_ev()[mask].numpy()
-    return plot_spectrum(
-        energy, counts, ax, scale="sqrt", colour=BLACK, elements=example["present"]
-    )
+    plot_spectrum(energy, counts, ax, scale="sqrt", colour=BLACK, elements=example["present"])
+    ax.margins(y=0.15)  # names of edges stand above the curve
+    return ax

@@ -43,19 +43,26 @@ def plot_confusion_matrix(rates, ax):
     colours = _colours("Blues", bad="#d9d9d9")
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     image = ax.imshow(np.ma.masked_invalid(rates), cmap=colours, norm=norm, interpolation="none")
-    size = float(np.clip(0.8 * ax.bbox.height / ax.figure.dpi * 72 / n, 2.5, 7))
-    ax.set_xticks(range(len(names)), names, fontsize=size, rotation=90)
-    ax.set_yticks(range(n), elements, fontsize=size)
-    ax.tick_params(top=True, labeltop=True, right=True, labelright=True, length=1.5, pad=1)
+    size = float(np.clip(1.4 * ax.bbox.height / ax.figure.dpi * 72 / n, 4, 8))
+    for side in (0, 1):  # every second name on the other side: letters twice as large
+        kind, second = ("major", "minor")[side], bool(side)
+        ax.set_xticks(range(side, len(names), 2), names[side::2], fontsize=size, minor=second)
+        ax.set_yticks(range(side, n, 2), elements[side::2], fontsize=size, minor=second)
+        ax.tick_params("x", which=kind, rotation=90, bottom=not second, labelbottom=not second)
+        ax.tick_params("y", which=kind, left=not second, labelleft=not second)
+        ax.tick_params(which=kind, top=second, labeltop=second, right=second, labelright=second)
+        ax.tick_params(which=kind, length=1.5, pad=1)
     for place in (*range(9, len(names), 10), *([n - 1] if len(names) > n else ())):
         ax.axvline(place + 0.5, color=GREY, lw=0.3)
     for place in range(9, n - 1, 10):
         ax.axhline(place + 0.5, color=GREY, lw=0.3)
     ax.set_xlabel("Predicted")
     ax.set_ylabel("Present")
-    bar = ax.figure.colorbar(image, ax=ax, shrink=0.6, aspect=35, label="Share of spectra")
+    bar = ax.figure.colorbar(
+        image, ax=ax, location="bottom", shrink=0.6, aspect=45, pad=0.02, label="Share of spectra"
+    )
     bar.set_ticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
-    bar.ax.set_yticklabels(["0", "0.01", "0.05", "0.1", "0.25", "0.5", "1"])
+    bar.ax.set_xticklabels(["0", "0.01", "0.05", "0.1", "0.25", "0.5", "1"])
     return ax
 
 
