@@ -71,12 +71,14 @@ def mark_onsets(ax, elements: Sequence[str], *, undetermined: Sequence[str] = ()
         level = free[0] if free else len(ends_ev)
         ends_ev[level : level + 1] = [onset_ev + letter_ev * (len(name) + 1)]
         colour = GREY if is_open else RED
+        beyond = ends_ev[level] > high
         ax.axvline(onset_ev, color=colour, ls="--" if is_open else "-", lw=1, alpha=0.8)
         ax.text(
-            onset_ev + 0.4 * letter_ev,
+            onset_ev + (-0.4 if beyond else 0.4) * letter_ev,
             0.97 - line * level,
             name,
             transform=ax.get_xaxis_transform(),
+            ha="right" if beyond else "left",
             va="top",
             color=colour,
             fontsize="small",
