@@ -155,6 +155,31 @@ def test_data_sets_larger_than_what_is_stored(suffix, packed, shape, tmp_path):
     refused_by_both(path, r"data set .*/data of shape .* claims .*TB|GB.*, the file has")
 
 
+def test_a_scan_that_was_broken_off_is_read(tmp_path):
+    path = write(tmp_path / "a.hspy", signal(np.ones((10, 10, 2048))))
+    with h5py.File(path, "r+") as file:
+        group = next(iter(file["Experiments"].values()))
+        about = dict(group["data"].attrs)
+        del group["data"]
+        data = group.create_dataset("data", (100, 100, 2048), "f4", chunks=(1, 1, 2048))
+        data.attrs.update(about)
+        for axis in (0, 1):
+            group[f"axis-{axis}"].attrs["size"] = 100
+        data[0, 0] = 7
+    image = open_image(path)
+    assert image.map_shape == (100, 100)
+    assert image.sum().counts[0, 0] == 7
+
+
+def test_images_beside_the_spectra_need_no_memory(tmp_path, monkeypatch):
+    counts = np.full((3, 4, 60), 100.0)
+    path = write_velox(tmp_path / "a.emd", [("a", 300.0, counts)])
+    with h5py.File(path, "r+") as file:
+        file["Data/Other"] = np.zeros(10**6)
+    monkeypatch.setattr(border, "MOST_BYTES", 5 * 10**6)
+    assert len(read_spectrum(path)) == 12
+
+
 def test_packed_numbers_may_stand_for_much_and_not_for_everything(tmp_path, monkeypatch, piecewise):
     path = write(tmp_path / "a.hspy", signal(np.ones((40, 40, 2000)) * 7))
     assert len(read_spectrum(path)) == 1600

@@ -14,7 +14,6 @@ from h5py import h5a, h5d, h5g, h5l, h5o, h5s
 
 from coreloss.runtime.border import (
     MOST_PACKED,
-    UNPROVEN,
     check_claim,
     regular_file,
     size,
@@ -23,6 +22,8 @@ from coreloss.runtime.border import (
 MOST_OBJECTS = 20_000
 """Groups, data sets and attributes of a file, counted once for every way to them; files of
 HyperSpy and Velox have some hundred."""
+UNWRITTEN = 2**30
+"""Bytes that a data set may claim without any stored: room that a broken-off scan did not fill."""
 DEEPEST = 64
 """Groups within groups."""
 HEAP, SMALLEST_HEAP = b"GCOL\1\0\0\0", 4096
@@ -161,12 +162,12 @@ def _check_data_set(item: h5d.DatasetID, where: str, held: int, places: Places) 
         chunk_bytes = math.prod(chunk) * width
         stored = _stored_chunks(item, what, (chunk_bytes, n_chunks), held)
         n_stored = MOST_PACKED * sum(n for _, n in stored)
-        check_claim(max(claimed, chunk_bytes), max(n_stored, UNPROVEN), what)
+        check_claim(max(claimed, chunk_bytes), max(n_stored, UNWRITTEN), what)
     else:
         n_stored = item.get_storage_size()
         at = item.get_offset()
         stored = [] if at is None else [(at, n_stored)]
-        check_claim(claimed, max(min(n_stored, held), UNPROVEN), what)
+        check_claim(claimed, max(min(n_stored, held), UNWRITTEN), what)
     places += stored
     return claimed
 

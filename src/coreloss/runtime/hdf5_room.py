@@ -60,19 +60,21 @@ def truncated(path: Path, size: int) -> None:
 
 def probe(path: Path) -> None:
     """Ask for the first bytes without the library, which could not take back what it has begun."""
-    probe = path.with_name(f"{path.name}.{os.getpid()}.room")
+    beside = path.with_name(f"{path.name}.{os.getpid()}.room")
     try:
-        with probe.open("xb") as raw:
+        with beside.open("xb") as raw:
             _allocate(raw.fileno(), SPARE)
     finally:
-        probe.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
 
 
 def _allocate(descriptor: int, size: int) -> None:
-    if not hasattr(os, "posix_fallocate"):
+    """Room up to ``size``, from where the file ends: all before that was reserved earlier."""
+    end = os.fstat(descriptor).st_size
+    if size <= end or not hasattr(os, "posix_fallocate"):
         return
     try:
-        os.posix_fallocate(descriptor, 0, size)
+        os.posix_fallocate(descriptor, end, size - end)
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENODEV):
             raise

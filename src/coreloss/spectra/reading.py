@@ -181,9 +181,9 @@ def _by_rosettasciio(path: Path, reader: str, *, lazy: bool) -> list[dict[str, A
     else:
         needed = hdf5.check(path)
         velox = reader == "emd" and is_velox(path)
-        if velox or not lazy:
-            check_memory(needed)
         lazy = lazy or velox  # X-rays stay packed: unpacking trusts every number in them
+        if not lazy:
+            check_memory(needed)
     module = importlib.import_module(f"rsciio.{reader}")
     with _silent(), library(path):
         signals = module.file_reader(str(path), **({"lazy": True} if lazy else {}))
