@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -50,9 +51,14 @@ def split_materials(materials: Materials, *, seed: int) -> dict[str, np.ndarray]
     formula lies in one split, whatever the source it comes from or the size of the list: what was
     trained with the embedded list never meets its training formulas in the test split of another.
     """
-    draws = np.array([_uniform_hash(formula, seed) for formula in materials.formulas])
+    draws = _draws(materials, seed)
     assignment = np.searchsorted(np.cumsum(SPLIT_FRACTIONS)[:2], draws, side="right")
     return {name: np.flatnonzero(assignment == i) for i, name in enumerate(SPLITS)}
+
+
+@lru_cache(4)
+def _draws(materials: Materials, seed: int) -> np.ndarray:
+    return np.array([_uniform_hash(formula, seed) for formula in materials.formulas])
 
 
 def _uniform_hash(formula: str, seed: int) -> float:
