@@ -97,6 +97,19 @@ def test_errors_of_the_system_that_name_the_file_stay_what_they_are():
         raise PermissionError(13, "Permission denied", "a.hspy")
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (BlockingIOError(11, "unable to lock file"), "open for writing; close it there"),
+        (PermissionError("Unable to open file"), "permission denied"),
+    ],
+)
+def test_a_file_that_may_not_be_opened_is_not_called_damaged(error, message):
+    wanted = f"^a.hspy: cannot be opened: .*{message}"
+    with pytest.raises(ValueError, match=wanted), border.border("a.hspy"):
+        raise error
+
+
 def test_errors_are_not_named_twice():
     with pytest.raises(ValueError, match=r"^a.hspy: is empty$"), border.border("a.hspy"):
         raise ValueError("a.hspy: is empty")
@@ -184,7 +197,7 @@ def test_packed_numbers_may_stand_for_much_and_not_for_everything(tmp_path, monk
     path = write(tmp_path / "a.hspy", signal(np.ones((40, 40, 2000)) * 7))
     assert len(read_spectrum(path)) == 1600
     monkeypatch.setattr(border, "MOST_BYTES", 20 * 10**6)
-    refused(path, r"needs 25.6 MB of memory at once; allowed: 20 MB; crop or bin it, or save it as")
+    refused(path, r"needs 25.6 MB of memory at once; allowed: 20 MB; crop or bin it, or take open_image")
     assert open_image(path).read(0, 40).counts.max() == 7
 
 

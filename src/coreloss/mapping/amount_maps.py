@@ -271,14 +271,17 @@ def found_elements(
 def load_amounts(path: str | Path) -> AmountMaps:
     """Amounts from a file of `AmountMaps.save` or `quantify_image`."""
     what = "a file of amounts"
-    with border(path, what=what), hdf5.opened(path) as file, library(path, what=what):
+    with border(path, what=what), hdf5.opened(path) as file:
         check_version(file.attrs.get(FORMAT_VERSION), AMOUNTS_VERSION, what=str(path))
-        values = {name: file[name][()] for name in DATASETS}
-        names = [f.name for f in fields(AmountMaps) if f.name not in DATASETS]
-        known = [name for name in names if name not in ADDED or name in file.attrs]
-        stored = {name: json.loads(file.attrs[name]) for name in known}
-        about: dict[str, Any] = {n: tuple(v) if type(v) is list else v for n, v in stored.items()}
-        return AmountMaps(**values, **about)
+        with library(path, what=what):
+            values = {name: file[name][()] for name in DATASETS}
+            names = [f.name for f in fields(AmountMaps) if f.name not in DATASETS]
+            known = [name for name in names if name not in ADDED or name in file.attrs]
+            stored = {name: json.loads(file.attrs[name]) for name in known}
+            about: dict[str, Any] = {
+                n: tuple(v) if type(v) is list else v for n, v in stored.items()
+            }
+            return AmountMaps(**values, **about)
 
 
 def _scattering(

@@ -322,20 +322,21 @@ def around_clusters(
 def load_maps(path: str | Path) -> ElementMaps:
     """Maps from a file of `ElementMaps.save` or `map_elements`."""
     what = "element maps"
-    with border(path, what=what), hdf5.opened(path) as file, library(path, what=what):
+    with border(path, what=what), hdf5.opened(path) as file:
         check_version(file.attrs.get(FORMAT_VERSION), MAPS_VERSION, what=str(path))
-        about = {name: file.attrs[name] for name in ("model", "title")}
-        return ElementMaps(
-            probability=file["probability"][()],
-            threshold=float(file.attrs["present_threshold"]),
-            absent_threshold=float(file.attrs["absent_threshold"]),
-            window_ev=tuple(json.loads(file.attrs["window_ev"])),
-            warnings=tuple(json.loads(file.attrs["warnings"])),
-            around=json.loads(file.attrs["around"]),
-            independent=bool(file.attrs["independent"]),
-            fingerprint=str(file.attrs.get("fingerprint", "")),
-            **about,
-        )
+        with library(path, what=what):
+            about = {name: file.attrs[name] for name in ("model", "title")}
+            return ElementMaps(
+                probability=file["probability"][()],
+                threshold=float(file.attrs["present_threshold"]),
+                absent_threshold=float(file.attrs["absent_threshold"]),
+                window_ev=tuple(json.loads(file.attrs["window_ev"])),
+                warnings=tuple(json.loads(file.attrs["warnings"])),
+                around=json.loads(file.attrs["around"]),
+                independent=bool(file.attrs["independent"]),
+                fingerprint=str(file.attrs.get("fingerprint", "")),
+                **about,
+            )
 
 
 def map_signal(values: np.ndarray, title: str, *, element: str, **about: Any):

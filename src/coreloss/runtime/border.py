@@ -20,6 +20,11 @@ MOST_PACKED = 1100
 """Bytes that a stored byte may stand for; deflate, which packs most, reaches 1032."""
 UNPROVEN = 2**24
 """A claim of so many bytes costs nothing and is not compared with what is stored."""
+REFUSED = {
+    BlockingIOError: "another program has it open for writing; close it there",
+    PermissionError: "permission denied; ask its owner",
+}
+"""What HDF5 files are refused with, without their names."""
 REMEDY = "the file is truncated, damaged or of another format; try to export it anew"
 
 
@@ -57,6 +62,9 @@ def border(path: str | Path, *, what: str = "") -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.filename is not None and error.strerror:
             raise
+        for kind, why in REFUSED.items():
+            if isinstance(error, kind):
+                raise ValueError(f"{path}: cannot be opened: {why}") from None
         raise ValueError(f"{path}: {_damaged(path, what, error)}") from error
 
 
@@ -103,7 +111,7 @@ def check_memory(needed: int) -> None:
     if needed > MOST_BYTES:
         raise ValueError(
             f"needs {size(needed)} of memory at once; allowed: {size(MOST_BYTES)}; crop or bin it, "
-            "or save it as hspy, which open_image and `coreloss map` read piece by piece"
+            "or take open_image or `coreloss map`, which read hspy, dm3, dm4 and emd piece by piece"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import logging
 from collections.abc import Callable, Iterator
@@ -111,7 +112,11 @@ def _read(
     reader = _reader(path)
     signals = _signals(path, reader, lazy=lazy)
     number, notes = choose(signals, wanted, zero_loss=zero_loss)
-    return convert(signals[number], path, reader, notes)
+    found = convert(signals[number], path, reader, notes)
+    if reader == "emd" and not lazy:  # what stayed packed holds the file open
+        del signals
+        gc.collect()
+    return found
 
 
 def _of_signal(signal: dict[str, Any], path: Path, reader: str, notes: list[str]) -> Spectrum:
@@ -174,6 +179,7 @@ def _of_arrays(path: Path) -> dict[str, Any]:
 
 def _by_rosettasciio(path: Path, reader: str, *, lazy: bool) -> list[dict[str, Any]]:
     """The signals of a file that holds what it claims; models beside them are no signals."""
+    needed = path.stat().st_size
     if reader == "digitalmicrograph":
         check_tags(path)
     elif reader == "tia":
@@ -182,8 +188,8 @@ def _by_rosettasciio(path: Path, reader: str, *, lazy: bool) -> list[dict[str, A
         needed = hdf5.check(path)
         velox = reader == "emd" and is_velox(path)
         lazy = lazy or velox  # X-rays stay packed: unpacking trusts every number in them
-        if not lazy:
-            check_memory(needed)
+    if not lazy:
+        check_memory(needed)
     module = importlib.import_module(f"rsciio.{reader}")
     with _silent(), library(path):
         signals = module.file_reader(str(path), **({"lazy": True} if lazy else {}))

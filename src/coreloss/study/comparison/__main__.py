@@ -100,6 +100,7 @@ def train_all(args: argparse.Namespace) -> None:
         if left < 0:
             break
         print(run.name, flush=True)
+        (folder / ANSWERS).unlink(missing_ok=True)  # of an earlier training
         try:
             train(run.config, out_dir=folder, pause_after_s=None if args.slot is None else left)
         except ValueError as error:  # the others can do without this one
@@ -171,7 +172,8 @@ def score_all(args: argparse.Namespace) -> None:
     if stored.get("spectra") != about["spectra"]:
         stored = {}
     sources = _sources(args.folder)
-    rows = {row["model"]: row for row in stored.get("networks", ()) if "members" not in row}
+    known = {row["model"]: row for row in stored.get("networks", ())}
+    rows = {name: row for name, row in known.items() if "members" not in row}
     curves, rates = (dict(stored.get(key, {})) for key in ("curves", "learning_rates"))
     rates |= _rates(args.folder)
     answers: dict[str, Answers] = {}
@@ -182,13 +184,18 @@ def score_all(args: argparse.Namespace) -> None:
     ensembles, missing = {}, {}
     for name, members in plan.ENSEMBLES.items():
         missing[name] = [member for member in members if member not in rows]
-        if set(members) <= set(answers):
+        old = known.get(name)
+        if old and old["members"] == list(members) and not set(members) & set(answers):
+            ensembles[name] = old
+        elif set(members) <= set(answers):
             found = together(name, [answers[member] for member in members], sets)
             parameters = sum(rows[member]["parameters"] for member in members)
             ensembles[name] = _row(found, sets) | {
                 "members": list(members),
                 "parameters": parameters,
             }
+        else:
+            missing[name] = [member for member in members if member not in answers]
     result.write(
         about
         | {"networks": [*rows.values(), *ensembles.values()], "missing": missing}

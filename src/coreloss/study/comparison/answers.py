@@ -6,7 +6,6 @@ elsewhere is scored from them alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,8 +131,7 @@ def decided(answers: Answers, sets: Sets) -> Answers:
 
 def write_answers(answers: Answers, folder: Path, sets: Sets) -> Path:
     """Logits in half precision, whole or not at all, with the fingerprint of the sets."""
-    ids = {name: [record.id for record in part.records] for name, part in sets.measured.items()}
-    about = {"sets": sets.fingerprint, "records": json.dumps(ids), FORMAT_VERSION: str(VERSION)}
+    about = {"sets": sets.fingerprint, FORMAT_VERSION: str(VERSION)}
     half = {part: logits.half().contiguous() for part, logits in answers.logits.items()}
     with replacing(folder / ANSWERS) as temporary:
         temporary.write_bytes(save(half, metadata=about))
