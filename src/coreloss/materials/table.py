@@ -20,7 +20,7 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +84,7 @@ def load_materials(source: str | Path = "embedded", *, api_key: str | None = Non
     Materials without any of the 80 elements are left out, and equal reduced formulas are one.
     """
     if str(source) == "embedded":
-        return make_materials(_read_rows(_embedded_table(), "compounds.csv.gz"), source="embedded")
+        return _embedded_materials()
     if str(source) == "mp":
         formulas = fetch_materials_project(api_key=api_key)
         return make_materials(parse_formulas(formulas, origin="mp"), source="mp")
@@ -92,6 +92,15 @@ def load_materials(source: str | Path = "embedded", *, api_key: str | None = Non
     if not path.is_file():
         raise ValueError(f"materials: no file {str(path)!r}; use 'embedded', 'mp' or a .csv[.gz]")
     return make_materials(_read_rows(path.read_bytes(), path.name), source=str(path))
+
+
+@cache
+def _embedded_materials() -> Materials:
+    """The embedded list is parsed once for all that ask for it, and nobody can change it."""
+    made = make_materials(_read_rows(_embedded_table(), "compounds.csv.gz"), source="embedded")
+    for values in (made.offsets, made.labels, made.fractions):
+        values.flags.writeable = False
+    return made
 
 
 def make_materials(rows: Iterable[tuple[str, str, str]], *, source: str) -> Materials:
@@ -123,6 +132,7 @@ def make_materials(rows: Iterable[tuple[str, str, str]], *, source: str) -> Mate
     )
 
 
+@lru_cache(maxsize=1)  # of the table that was asked for last: training and its validation
 def are_common(materials: Materials) -> np.ndarray:
     """Which materials are under microscopes most often, (n,) bool, whatever a list calls them.
 
