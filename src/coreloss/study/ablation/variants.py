@@ -58,8 +58,9 @@ def run(
     average precision and mean cross-entropy, which need no threshold. Those on ``reference`` end
     in ``_simulated``. ``changes`` are of the `TrainConfig`.
     """
-    recipe = {"spectra": spectra, "seed": seed, "settings": settings, "model": SMALL_NETWORK}
-    config = TrainConfig(**(recipe | changes))
+    config = TrainConfig(
+        spectra=spectra, seed=seed, settings=settings, model=SMALL_NETWORK, **changes
+    )
     model = load_model(str(train(config, out_dir=out_dir)))
     labels = reference.present.numpy(), observed_probability(model, inputs_of(reference))
     counted = reference.counted.numpy()
