@@ -34,12 +34,10 @@ from coreloss.simulation.tables import SHIFT_STEP_EV, SHIFT_STEPS, TERMS, TILE, 
 BANK = banks.CrossSectionBank(*(torch.zeros(1) for _ in range(3)))
 
 
-def make(seed=5, settings=None, device="cpu"):
+def make(seed=5, **options):
     materials = load_materials("embedded")
     rows = split_materials(materials, seed=0)["train"]
-    return Simulator(
-        materials, query_table(materials, rows), seed=seed, settings=settings, device=device
-    )
+    return Simulator(materials, query_table(materials, rows), seed=seed, **options)
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +311,7 @@ def test_each_ingredient_can_be_switched_off():
         off = everything.without(name)
         assert {key: getattr(off, key) for key in values} == values
         assert off != everything, name
-        block = make(settings=off).batch(0, 8)
+        block = make(settings=off, block_size=64).block(0)
         assert torch.isfinite(block.counts).all(), name
     with pytest.raises(ValueError, match="ingredients"):
         everything.without("magic")

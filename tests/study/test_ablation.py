@@ -30,10 +30,14 @@ def test_a_short_run_gives_scores(tmp_path):
     found = ablation.run(
         SimulationSettings(),
         seed=0,
-        spectra=512,
+        spectra=32,
         directory=None,
         reference=ablation.reference_batch(64),
         out_dir=tmp_path,
+        block_size=32,
+        batch_size=16,
+        report_every=32,
+        validation_spectra=32,
     )
     assert set(found) == {
         f"{name}_simulated" for name in ("f1", "exact_match", "average_precision", "cross_entropy")

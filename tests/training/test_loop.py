@@ -17,7 +17,7 @@ from coreloss.networks.edgenet import EdgeNetConfig
 from coreloss.networks.mlp import MLPConfig
 from coreloss.networks.vit import ViTConfig
 from coreloss.simulation.batch import Batch
-from coreloss.simulation.simulator import BLOCK, Simulator
+from coreloss.simulation.simulator import Simulator
 from coreloss.training.loop import (
     CHECKPOINT,
     TrainConfig,
@@ -29,12 +29,13 @@ from coreloss.training.loop import (
 from coreloss.training.losses import bce_soft_f1, macro_soft_f1, masked_bce
 from coreloss.training.search import search_learning_rate
 
-TINY = EdgeNetConfig(channels=8, blocks=1, dim=16, heads=2, layers=1)
+TINY = EdgeNetConfig(channels=4, blocks=1, dim=8, heads=2, layers=1)
+BLOCK = 32
 
 
 def config(**changes):
-    common = {"model": TINY, "batch_size": 128, "validation_spectra": 128, "bf16": False}
-    common |= {"report_every": BLOCK}
+    common = {"model": TINY, "batch_size": 16, "validation_spectra": 32, "bf16": False}
+    common |= {"block_size": BLOCK, "report_every": BLOCK}
     return TrainConfig(**(common | {"spectra": 4 * BLOCK} | changes))
 
 
@@ -210,12 +211,12 @@ small = config(model=VIT)
 with ranks("cpu") as group:
     state = new_state(small)
     network = group.wrap(state.model)
-    batch = simulators(small)[0].block(group.rank)[slice(0, 64)]
+    batch = simulators(small)[0].block(group.rank)[slice(0, 16)]
     backward_pass(network, batch, small)
     if group.rank == 0:
         gradients = {name: p.grad for name, p in state.model.named_parameters()}
         save_file(gradients, sys.argv[1] + "/gradients.safetensors")
-    train(replace(small, spectra=2048), out_dir=sys.argv[1] + "/run")
+    train(replace(small, spectra=128), out_dir=sys.argv[1] + "/run")
 """
 
 
@@ -240,7 +241,7 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
     small = config(model=VIT)
     state = new_state(small)
     stream = simulators(small)[0]
-    parts = [stream.block(rank)[slice(0, 64)] for rank in (0, 1)]
+    parts = [stream.block(rank)[slice(0, 16)] for rank in (0, 1)]
     both = Batch(*(torch.cat([getattr(p, f) for p in parts]) for f in Batch.__dataclass_fields__))
     backward_pass(state.model, both, small)
     shared = load_file(tmp_path / "gradients.safetensors")

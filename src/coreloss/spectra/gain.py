@@ -36,6 +36,8 @@ HALF = 0.5
 """Of steps that are as clear as the clearest, or this share of it, the shortest counts."""
 LEFT_OVER = 0.01
 """No power law describes counts better than that."""
+TOGETHER = 1 << 16
+"""Numbers that steps are computed from at a time: they stay in the cache of a processor."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,19 @@ def _usual(size: np.ndarray, i: int, apart: int) -> float:
 
 def _steps(energy_ev, counts, channels: int, stretch: Sequence[int]) -> _Steps:
     """Steps of so many channels everywhere, with a stretch of channels on either side."""
-    view = np.lib.stride_tricks.sliding_window_view
     x, y = np.log(energy_ev), np.log(np.maximum(counts, np.finfo(float).tiny))
     first = np.arange(stretch[0], len(counts) - stretch[1] - channels + 2)
+    rows = max(TOGETHER // sum(stretch), 1)
+    parts = [
+        _steps_at(first[i : i + rows], x, y, channels, stretch)
+        for i in range(0, max(len(first), 1), rows)
+    ]
+    return _Steps(first, *(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _steps_at(first, x, y, channels: int, stretch: Sequence[int]) -> tuple[np.ndarray, ...]:
+    """What `_Steps` holds beside ``first``, for logarithms of energies and counts."""
+    view = np.lib.stride_tricks.sliding_window_view
     starts = (first - stretch[0], first + channels - 1)
     xs, ys = ([view(v, n)[at] for n, at in zip(stretch, starts, strict=True)] for v in (x, y))
     x_mean, y_mean = ([part.mean(1, keepdims=True) for part in parts] for parts in (xs, ys))
@@ -132,7 +144,7 @@ def _steps(energy_ev, counts, channels: int, stretch: Sequence[int]) -> _Steps:
     least = np.minimum(*(part.min(1) for part in ys))
     change[least <= np.log(np.finfo(float).tiny)] = 0.0  # nothing was counted there
     steepest = view(np.abs(np.diff(y)), channels)[first - 1].max(1)
-    return _Steps(first, change, steepest, -slope, misfit.clip(LEFT_OVER))
+    return change, steepest, -slope, misfit.clip(LEFT_OVER)
 
 
 def _distance_to_edges(energy_ev: np.ndarray) -> np.ndarray:

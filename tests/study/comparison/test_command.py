@@ -8,14 +8,19 @@ import pytest
 import torch
 
 from coreloss.networks.mlp import MLPConfig
-from coreloss.simulation.simulator import BLOCK
 from coreloss.study.comparison import __main__ as command
 from coreloss.study.comparison import plan as networks
 from coreloss.study.comparison.answers import load_sets, read_answers
 from coreloss.training.loop import TrainConfig
 
+BLOCK = 32
 TINY = TrainConfig(
-    model=MLPConfig(width=0.02), spectra=2 * BLOCK, report_every=BLOCK, validation_spectra=64
+    model=MLPConfig(width=0.02),
+    spectra=2 * BLOCK,
+    report_every=BLOCK,
+    block_size=BLOCK,
+    batch_size=BLOCK // 2,
+    validation_spectra=32,
 )
 FEW = ("--test", 32, "--single", 1)
 BAD = TrainConfig(**vars(TINY) | {"learning_rate": 1e30, "warmup": 1})

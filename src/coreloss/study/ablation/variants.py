@@ -49,15 +49,18 @@ def run(
     directory: str | Path | None,
     reference: Batch,
     out_dir: str | Path,
+    **changes: Any,
 ) -> dict[str, float]:
     """Train one network and score it.
 
     Scores on measured spectra (quality A and B of ``directory``) end in ``_measured``: F1, exact
     match ratio at the threshold where precision equals recall on simulated validation spectra,
     average precision and mean cross-entropy, which need no threshold. Those on ``reference`` end
-    in ``_simulated``.
+    in ``_simulated``. ``changes`` are of the `TrainConfig`.
     """
-    config = TrainConfig(spectra=spectra, seed=seed, settings=settings, model=SMALL_NETWORK)
+    config = TrainConfig(
+        spectra=spectra, seed=seed, settings=settings, model=SMALL_NETWORK, **changes
+    )
     model = load_model(str(train(config, out_dir=out_dir)))
     labels = reference.present.numpy(), observed_probability(model, inputs_of(reference))
     counted = reference.counted.numpy()
