@@ -104,6 +104,14 @@ def test_answers_survive_a_file_and_belong_to_their_spectra(sets, tmp_path):
         asked.read_answers("oracle", tmp_path, sets)
 
 
+def test_answers_about_spectra_of_another_simulator_are_refused(sets, tmp_path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(asked, "simulator_fingerprint", lambda: "another")
+        asked.write_answers(answers(sets), tmp_path, sets)
+    with pytest.raises(ValueError, match="other spectra .simulator another"):
+        asked.read_answers("oracle", tmp_path, sets)
+
+
 def test_answers_of_a_later_version_are_refused(sets, tmp_path, monkeypatch):
     with monkeypatch.context() as later:
         later.setattr(asked, "VERSION", 2)

@@ -29,6 +29,7 @@ from coreloss.runtime.provenance import digest_of
 from coreloss.runtime.versions import FORMAT_VERSION, check_version
 from coreloss.simulation.batch import Batch
 from coreloss.simulation.simulator import Simulator
+from coreloss.simulation.stream import simulator_fingerprint
 from coreloss.spectra.network_input import NetworkInput, observable
 from coreloss.study.comparison.confusion import single_element_batch
 from coreloss.training.export import decisions
@@ -130,8 +131,52 @@ def decided(answers: Answers, sets: Sets) -> Answers:
 
 
 def write_answers(answers: Answers, folder: Path, sets: Sets) -> Path:
-    """Logits in half precision, whole or not at all, with the fingerprint of the sets."""
-    about = {"sets": sets.fingerprint, FORMAT_VERSION: str(VERSION)}
+    """Logits in half precision, whole or not at all, with what says which spectra were asked."""
+    about = _asked(sets) | {FORMAT_VERSION: str(VERSION)}
+    half = {part: logits.half().contiguous() for part, logits in answers.logits.items()}
+    with replacing(folder / ANSWERS) as temporary:
+        temporary.write_bytes(save(half, metadata=about))
+    return folder / ANSWERS
+
+
+def read_answers(name: str, folder: Path, sets: Sets) -> Answers:
+    """What `write_answers` has written; ValueError when it was about other spectra."""
+    path = folder / ANSWERS
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            logits = {part: file.get_tensor(part).float() for part in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path}: no answers of a network ({error}); ask it again") from None
+    check_version(about.get(FORMAT_VERSION), VERSION, what=str(path))
+    for what, here in _asked(sets).items():
+        if about.get(what) != here:
+            raise ValueError(
+                f"{path}: answers about other spectra ({what} {about.get(what)}, here {here});"
+                " ask with the same --test and --single and the same simulator"
+            )
+    return decided(Answers(name, logits), sets)
+
+
+def together(name: str, members: Sequence[Answers], sets: Sets) -> Answers:
+    """Answers of an ensemble: mean of the members' probabilities, as `ensemble.Ensemble`."""
+    found = {}
+    for part in members[0].logits:
+        logits = torch.stack([member.logits[part].double() for member in members])
+        found[part] = F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
+    return decided(Answers(name, found), sets)
+
+
+def decided(answers: Answers, sets: Sets) -> Answers:
+    """The same with thresholds and temperature from the simulated validation spectra."""
+    fixed = decisions(answers.logits["validation"], sets.validation)
+    single = ("present_threshold", "absent_threshold", "temperature")
+    return replace(answers, **{key: fixed[key] for key in single})
+
+
+def write_answers(answers: Answers, folder: Path, sets: Sets) -> Path:
+    """Logits in half precision, whole or not at all, with what says which spectra were asked."""
+    about = _asked(sets) | {FORMAT_VERSION: str(VERSION)}
     half = {part: logits.half().contiguous() for part, logits in answers.logits.items()}
     with replacing(folder / ANSWERS) as temporary:
         temporary.write_bytes(save(half, metadata=about))
@@ -154,6 +199,11 @@ def read_answers(name: str, folder: Path, sets: Sets) -> Answers:
             f" {sets.fingerprint}); ask with the same --test and --single and the same simulator"
         )
     return decided(Answers(name, logits), sets)
+
+
+def _asked(sets: Sets) -> dict[str, str]:
+    """Windows and labels of the spectra, and the simulator that made them."""
+    return {"sets": sets.fingerprint, "simulator": simulator_fingerprint()}
 
 
 def _logits(network: nn.Module, inputs: NetworkInput, device: str) -> torch.Tensor:
