@@ -108,7 +108,7 @@ def test_answers_about_spectra_of_another_simulator_are_refused(sets, tmp_path, 
     with monkeypatch.context() as earlier:
         earlier.setattr(asked, "simulator_fingerprint", lambda: "another")
         asked.write_answers(answers(sets), tmp_path, sets)
-    with pytest.raises(ValueError, match="other spectra .simulator another"):
+    with pytest.raises(ValueError, match=r"other spectra .simulator another"):
         asked.read_answers("oracle", tmp_path, sets)
 
 

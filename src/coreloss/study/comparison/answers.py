@@ -158,49 +158,6 @@ def read_answers(name: str, folder: Path, sets: Sets) -> Answers:
     return decided(Answers(name, logits), sets)
 
 
-def together(name: str, members: Sequence[Answers], sets: Sets) -> Answers:
-    """Answers of an ensemble: mean of the members' probabilities, as `ensemble.Ensemble`."""
-    found = {}
-    for part in members[0].logits:
-        logits = torch.stack([member.logits[part].double() for member in members])
-        found[part] = F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
-    return decided(Answers(name, found), sets)
-
-
-def decided(answers: Answers, sets: Sets) -> Answers:
-    """The same with thresholds and temperature from the simulated validation spectra."""
-    fixed = decisions(answers.logits["validation"], sets.validation)
-    single = ("present_threshold", "absent_threshold", "temperature")
-    return replace(answers, **{key: fixed[key] for key in single})
-
-
-def write_answers(answers: Answers, folder: Path, sets: Sets) -> Path:
-    """Logits in half precision, whole or not at all, with what says which spectra were asked."""
-    about = _asked(sets) | {FORMAT_VERSION: str(VERSION)}
-    half = {part: logits.half().contiguous() for part, logits in answers.logits.items()}
-    with replacing(folder / ANSWERS) as temporary:
-        temporary.write_bytes(save(half, metadata=about))
-    return folder / ANSWERS
-
-
-def read_answers(name: str, folder: Path, sets: Sets) -> Answers:
-    """What `write_answers` has written; ValueError when it was about other spectra."""
-    path = folder / ANSWERS
-    try:
-        with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-            logits = {part: file.get_tensor(part).float() for part in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path}: no answers of a network ({error}); ask it again") from None
-    check_version(about.get(FORMAT_VERSION), VERSION, what=str(path))
-    if about.get("sets") != sets.fingerprint:
-        raise ValueError(
-            f"{path}: answers about other spectra (sets {about.get('sets')}, here"
-            f" {sets.fingerprint}); ask with the same --test and --single and the same simulator"
-        )
-    return decided(Answers(name, logits), sets)
-
-
 def _asked(sets: Sets) -> dict[str, str]:
     """Windows and labels of the spectra, and the simulator that made them."""
     return {"sets": sets.fingerprint, "simulator": simulator_fingerprint()}
