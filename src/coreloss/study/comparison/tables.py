@@ -87,7 +87,7 @@ def rates_table(rates: Mapping[str, Sequence[Row]]) -> str:
         for row in rows:
             value = f"{row['average_precision']:.3f}"
             value = f"**{value}**" if row["average_precision"] == best else value
-            body.append((name, f"{row['learning_rate']:g}", f"{row['spectra']:,}", value))
+            body.append((name, f"{row['learning_rate']:g}", f"{int(row['spectra']):,}", value))
     header = ("network", "learning rate", "spectra", "average precision, simulated, visible")
     return table(header, body) if body else ""
 
