@@ -100,6 +100,8 @@ def test_weights_are_not_needed_once_a_network_has_answered(tmp_path, comparison
 
 def test_what_was_scored_before_on_the_same_spectra_stays(tmp_path, comparison, monkeypatch):
     out = tmp_path / "networks.json"
+    both, alone = ("mlp 0, reduced", "mlp 7, reduced"), ("mlp 0, reduced",)
+    monkeypatch.setattr(command.plan, "ENSEMBLES", {"both": both, "alone": alone})
     comparison("train", tmp_path / "one", "--only", "mlp 0", *FEW)
     comparison("score", tmp_path / "one", *FEW, "--out", out)
     shutil.copytree(tmp_path / "one" / "mlp 0", tmp_path / "two" / "mlp 0")
@@ -109,7 +111,9 @@ def test_what_was_scored_before_on_the_same_spectra_stays(tmp_path, comparison, 
     card.write_text(json.dumps(about))
     (tmp_path / "two" / "mlp 0").rename(tmp_path / "two" / "another")
     comparison("score", tmp_path / "two", *FEW, "--out", out)
-    names = [row["model"] for row in json.loads(out.read_text())["networks"]]
-    assert names == ["mlp 0, reduced", command.DEFAULT_MODEL, "mlp 7, reduced"]
+    stored = json.loads(out.read_text())
+    names = [row["model"] for row in stored["networks"]]
+    assert names == ["mlp 0, reduced", command.DEFAULT_MODEL, "mlp 7, reduced", "alone"]
+    assert stored["missing"] == {"both": ["mlp 0, reduced"], "alone": []}  # has not answered again
     with pytest.raises(SystemExit, match="answers about other spectra"):
         comparison("score", tmp_path / "two", "--test", 16, "--single", 1, "--out", out)
