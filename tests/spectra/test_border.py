@@ -30,7 +30,7 @@ from coreloss.spectra.image import open_image
 from coreloss.spectra.reading import read_spectrum
 from coreloss.spectra.repair import check_extent
 
-N_MUTATED = 17 * 16
+N_MUTATED = 17 * 9
 HDF5 = ("hspy", "nxs", "emd")
 
 
