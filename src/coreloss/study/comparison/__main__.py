@@ -181,21 +181,21 @@ def score_all(args: argparse.Namespace) -> None:
         answers[name] = _answers(name, source, sets)
         rows[name] = _row(answers[name], sets) | _training(source)
         curves[name] = _columns(source.log)
-    ensembles, missing = {}, {}
+    ensembles: dict[str, dict[str, Any]] = {}
+    missing: dict[str, list[str]] = {}
     for name, members in plan.ENSEMBLES.items():
-        missing[name] = [member for member in members if member not in rows]
         old = known.get(name)
         if old and old["members"] == list(members) and not set(members) & set(answers):
-            ensembles[name] = old
-        elif set(members) <= set(answers):
+            ensembles[name], missing[name] = old, []
+            continue
+        missing[name] = [member for member in members if member not in answers]
+        if not missing[name]:
             found = together(name, [answers[member] for member in members], sets)
             parameters = sum(rows[member]["parameters"] for member in members)
             ensembles[name] = _row(found, sets) | {
                 "members": list(members),
                 "parameters": parameters,
             }
-        else:
-            missing[name] = [member for member in members if member not in answers]
     result.write(
         about
         | {"networks": [*rows.values(), *ensembles.values()], "missing": missing}
