@@ -8,9 +8,25 @@ from coreloss.edges import ELEMENT_INDEX, identifying_sets, observable_elements
 from coreloss.identification.edge_fit import EdgeEvidence
 from coreloss.identification.evidence import Findings
 from coreloss.identification.identify import Identification
+from coreloss.networks.mlp import MLPConfig
 from coreloss.physics.cross_section import dsigma_de
 from coreloss.physics.gos_table import read_gosh
 from coreloss.spectra.spectrum import Spectrum
+from coreloss.training.loop import TrainConfig
+
+BLOCK = 32
+
+
+def short_training(*, blocks, batch_size):
+    """A training of a small network over so many blocks of `BLOCK` spectra, with a report each."""
+    return TrainConfig(
+        model=MLPConfig(width=0.02),
+        spectra=blocks * BLOCK,
+        report_every=BLOCK,
+        block_size=BLOCK,
+        batch_size=batch_size,
+        validation_spectra=32,
+    )
 
 
 def hyperspy_dictionary(data, axes, *, microscope=None, title="map"):

@@ -11,8 +11,7 @@ from coreloss.spectra.network_input import normalise
 from coreloss.training.loop import TrainConfig, backward_pass, new_state
 from coreloss.training.losses import masked_bce
 
-STEPS = dict.fromkeys(ARCHITECTURES, 200)
-STEPS |= {"resnet": 100, "edgenet": 100, "edgenet_medium": 100}  # learn more in one
+STEPS = 200
 BATCH = {name: 8 for name in ARCHITECTURES} | {"resnet": 4}  # the slowest of them
 TOLERANCE = 0.1
 """Of the loss: batch norm takes 64 spectra in training mode, and in evaluation the last ones."""
@@ -56,7 +55,7 @@ def test_evaluation_mode_scores_as_training_mode(name, spectra):
     state, shown = new_state(config), spectra[slice(0, 64)]
     network = state.model.train()
     before = loss_of(network, shown)
-    for step in range(STEPS[name]):
+    for step in range(STEPS):
         first = step * n % len(spectra)
         state.optimiser.zero_grad()
         backward_pass(network, spectra[slice(first, first + n)], config)

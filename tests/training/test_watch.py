@@ -4,23 +4,15 @@ import math
 
 import pytest
 import torch
+from helpers import BLOCK, short_training
 from safetensors.torch import load_file
 
-from coreloss.networks.mlp import MLPConfig
 from coreloss.training import loop
 from coreloss.training.export import MAX_BYTES, write_weights
 from coreloss.training.loop import CHECKPOINT, TrainConfig, train
 from coreloss.training.watch import finite_losses
 
-BLOCK = 32
-CONFIG = TrainConfig(
-    model=MLPConfig(width=0.02),
-    spectra=4 * BLOCK,
-    report_every=BLOCK,
-    block_size=BLOCK,
-    batch_size=BLOCK // 4,
-    validation_spectra=32,
-)
+CONFIG = short_training(blocks=4, batch_size=8)
 STEPS = BLOCK // CONFIG.batch_size
 
 

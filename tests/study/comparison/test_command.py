@@ -6,22 +6,14 @@ import sys
 
 import pytest
 import torch
+from helpers import BLOCK, short_training
 
-from coreloss.networks.mlp import MLPConfig
 from coreloss.study.comparison import __main__ as command
 from coreloss.study.comparison import plan as networks
 from coreloss.study.comparison.answers import load_sets, read_answers
 from coreloss.training.loop import TrainConfig
 
-BLOCK = 32
-TINY = TrainConfig(
-    model=MLPConfig(width=0.02),
-    spectra=2 * BLOCK,
-    report_every=BLOCK,
-    block_size=BLOCK,
-    batch_size=BLOCK // 2,
-    validation_spectra=32,
-)
+TINY = short_training(blocks=2, batch_size=16)
 FEW = ("--test", 32, "--single", 1)
 BAD = TrainConfig(**vars(TINY) | {"learning_rate": 1e30, "warmup": 1})
 
