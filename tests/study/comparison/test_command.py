@@ -3,11 +3,13 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from helpers import BLOCK, short_training
 
+from coreloss.networks.architectures import config_of
 from coreloss.study.comparison import __main__ as command
 from coreloss.study.comparison import plan as networks
 from coreloss.study.comparison.answers import load_sets, read_answers
@@ -54,6 +56,27 @@ def test_a_slot_ends_before_a_run_that_it_has_no_time_for(tmp_path, comparison):
     assert not (tmp_path / "mlp 0").exists()
     with pytest.raises(SystemExit, match="no run unet 0; there are: mlp 1, mlp 0"):
         comparison("train", tmp_path, "--only", "unet 0")
+
+
+def test_heads_and_learning_rates_are_compared_by_short_runs(tmp_path, comparison, monkeypatch):
+    unet = replace(TINY, model=config_of("unet", width=0.0625))
+    plan = (networks.Run("unet 0", unet), networks.Run("mlp 0", TINY))
+    monkeypatch.setattr(networks, "runs", lambda **_: plan)
+    monkeypatch.setattr(networks, "RATES", (1e-3, 1e-4))
+    few = ("--only", "unet 0", "--spectra", BLOCK)
+    comparison("heads", tmp_path, *few)
+    comparison("rates", tmp_path, *few)
+    out = tmp_path / "networks.json"
+    comparison("train", tmp_path / "runs", "--only", "mlp 0", *FEW)
+    for choices in ("heads", "learning_rates"):
+        (tmp_path / choices).rename(tmp_path / "runs" / choices)
+    comparison("score", tmp_path / "runs", *FEW, "--out", out)
+    stored = json.loads(out.read_text())
+    assert [row["head"] for row in stored["heads"]["unet 0"]] == ["conv", "flatten", "average"]
+    assert len({row["loss"] for row in stored["heads"]["unet 0"]}) == 3
+    assert [row["learning_rate"] for row in stored["learning_rates"]["unet 0"]] == [1e-4, 1e-3]
+    with pytest.raises(SystemExit, match="mlp 0: heads are compared for unet, vit"):
+        comparison("heads", tmp_path, "--only", "mlp 0")
 
 
 def test_networks_from_elsewhere_take_their_place(tmp_path, comparison):

@@ -139,10 +139,6 @@ def test_the_plan_names_each_run_once_and_reduces_sizes_without_a_gpu():
     names = {run.name for run in full}
     members = {member for members in plan.ENSEMBLES.values() for member in members}
     assert {member.removesuffix(", reduced") for member in members} <= names
-    heads = {(run.config.model.head, run.name.split(" ")[0]) for run in full if " head" in run.name}
-    assert heads == {("flatten", "unet,"), ("average", "unet,"), ("flatten", "vit,")} | {
-        (head, "vit,") for head in ("average", "token", "sequence")
-    }
     assert [run.name for run in full[:7]] == [f"{name} 0" for name in plan.PUBLISHED]
     assert {run.name.split(",")[0].split(" ")[0] for run in full} == set(plan.REDUCED)
     theirs = [run.config for run in full if "paper" in run.name]
@@ -294,18 +290,11 @@ def test_six_files_are_chosen_for_what_they_are():
     assert "| most mistakes | Mg O | O Mg | Mg **Ge** <s>O</s> |" in text
 
 
-def test_heads_rates_and_what_is_missing_are_said():
-    part = {"f1": 0.5, "exact_match_ratio": 0.25}
-    part["intervals"] = {"f1": [0.4, 0.6], "exact_match_ratio": [0.2, 0.3]}
-    rows = [
-        row_of("unet 0, reduced", config={"head": "conv"}, simulated_visible=part),
-        row_of("unet, average head 0, reduced", config={"head": "average"}, simulated_visible=part),
-        row_of("vit 0, reduced", architecture="vit", config={"head": "conv"}),
-    ]
-    lines = tables.heads_table(rows).splitlines()[2:]
-    assert [line.split(" | ")[1] for line in lines] == ["average", "conv"]
-    assert tables.heads_table(rows[:1]) == tables.rates_table({}) == ""
-    rates = [{"learning_rate": r, "spectra": 512, "average_precision": r} for r in (1e-3, 3e-3)]
-    assert "| unet 0 | 0.003 | 512 | **0.003** |" in tables.rates_table({"unet 0": rates})
+def test_choices_and_what_is_missing_are_said():
+    ends = {"spectra": 512.0, "f1_visible": 0.5}
+    rates = [ends | {"learning_rate": r, "average_precision": r} for r in (1e-3, 3e-3)]
+    lines = tables.choices_table({"unet 0": rates}, "learning_rate").splitlines()
+    assert lines[-1] == "| unet 0 | 0.003 | 512 | **0.003** | 0.500 |"
+    assert tables.choices_table({}, "head") == ""
     assert tables.missing_text({"a": ["b"], "c": []}) == "- **a** lacks b"
     assert tables.missing_text({"c": []}) == "All ensembles have their members."

@@ -2,6 +2,7 @@
 
     python -m coreloss.study.comparison train RUNS [--minutes 45] [--part 0/2] [--only NAME]
     python -m coreloss.study.comparison rates RUNS --only NAME [--spectra 16384]
+    python -m coreloss.study.comparison heads RUNS --only NAME [--spectra 16384]
     python -m coreloss.study.comparison answer FOLDER...
     python -m coreloss.study.comparison score FOLDER...
 
@@ -9,9 +10,9 @@
 it was. Several processes share the work, each with its part. Without more, sizes are reduced and
 each network gets `--minutes` of CPU time, at the lowest priority. `--full` trains the networks of
 published size on as many spectra as the paper, for a GPU (`--device cuda`); `--slot 9` ends within
-nine minutes, to be continued. `rates` compares learning rates on short runs. `answer` asks every
-network about the test spectra and keeps what it says beside its card: enough to score it where its
-weights are too large to bring back (`train` does the same).
+nine minutes, to be continued. `rates` and `heads` compare learning rates and heads on short runs.
+`answer` asks every network about the test spectra and keeps what it says beside its card: enough to
+score it where its weights are too large to bring back (`train` does the same).
 `score` scores what has answered or can be asked, the shipped network, and the ensembles, to
 book/results/networks.json. A FOLDER holds runs, or is one: networks of full size that were trained
 elsewhere take their place among the others, with the device, the spectra and the seconds of their
@@ -27,6 +28,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -37,6 +39,7 @@ import torch
 
 from coreloss.datasets.measured import data_dir
 from coreloss.identification.trained_model import DEFAULT_MODEL, load_model
+from coreloss.networks.architectures import architecture_of
 from coreloss.runtime.provenance import provenance
 from coreloss.simulation.stream import simulator_fingerprint
 from coreloss.study.comparison import plan
@@ -56,7 +59,7 @@ from coreloss.study.comparison.tables import thresholds_table
 from coreloss.study.results import Writer
 from coreloss.training.log import read_log
 from coreloss.training.loop import CARD, LOG, train
-from coreloss.training.search import SEARCHED, search_learning_rate
+from coreloss.training.search import LEARNING_RATE, choices_file, search_learning_rate, short_runs
 
 FINISH_S = 60.0
 """Kept at the end of a slot for the card and the answers of the last network."""
@@ -64,7 +67,7 @@ FINISH_S = 60.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=("train", "rates", "answer", "score"))
+    parser.add_argument("task", choices=("train", "rates", "heads", "answer", "score"))
     parser.add_argument("folder", type=Path, nargs="+", help="of runs; one to train")
     parser.add_argument("--minutes", type=float, default=45.0, help="CPU minutes of each run")
     parser.add_argument("--materials", default="embedded")
@@ -73,13 +76,14 @@ def main() -> None:
     parser.add_argument("--slot", type=float, help="stop after so many minutes")
     parser.add_argument("--part", default="0/1", help="this process of how many, such as 0/2")
     parser.add_argument("--only", nargs="+", help="names of runs")
-    parser.add_argument("--spectra", type=int, default=16_384, help="for each learning rate")
+    parser.add_argument("--spectra", type=int, default=16_384, help="of each short run")
     parser.add_argument("--test", type=int, default=2048, help="simulated test spectra")
     parser.add_argument("--single", type=int, default=100, help="spectra of each element alone")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    tasks = {"train": train_all, "rates": rate_all, "answer": answer_all, "score": score_all}
+    tasks = {"train": train_all, "rates": rate_all, "heads": head_all}
+    tasks |= {"answer": answer_all, "score": score_all}
     try:
         tasks[args.task](args)
     except ValueError as error:
@@ -114,9 +118,21 @@ def train_all(args: argparse.Namespace) -> None:
 
 def rate_all(args: argparse.Namespace) -> None:
     for run in _chosen(args):
-        folder = args.folder[0] / RATES / run.name
+        folder = _short_folder(args, LEARNING_RATE, run)
         best = search_learning_rate(run.config, plan.RATES, spectra=args.spectra, out_dir=folder)
         print(f"{run.name}: {best:g} of {', '.join(f'{rate:g}' for rate in plan.RATES)}")
+
+
+def head_all(args: argparse.Namespace) -> None:
+    for run in _chosen(args):
+        model = run.config.model
+        heads = plan.HEADS.get(architecture_of(model))
+        if heads is None:
+            raise SystemExit(f"{run.name}: heads are compared for {', '.join(plan.HEADS)}")
+        configs = {head: replace(run.config, model=replace(model, head=head)) for head in heads}
+        folder = _short_folder(args, HEAD, run)
+        for row in short_runs(configs, HEAD, spectra=args.spectra, out_dir=folder):
+            print(f"{run.name}, {row[HEAD]}: average precision {row['average_precision']:.3f}")
 
 
 def answer_all(args: argparse.Namespace) -> None:
@@ -174,8 +190,7 @@ def score_all(args: argparse.Namespace) -> None:
     sources = _sources(args.folder)
     known = {row["model"]: row for row in stored.get("networks", ())}
     rows = {name: row for name, row in known.items() if "members" not in row}
-    curves, rates = (dict(stored.get(key, {})) for key in ("curves", "learning_rates"))
-    rates |= _rates(args.folder)
+    curves = dict(stored.get("curves", {}))
     answers: dict[str, Answers] = {}
     for name, source in sources.items():
         answers[name] = _answers(name, source, sets)
@@ -199,14 +214,16 @@ def score_all(args: argparse.Namespace) -> None:
     result.write(
         about
         | {"networks": [*rows.values(), *ensembles.values()], "missing": missing}
-        | {"curves": curves, "learning_rates": rates}
+        | {"curves": curves}
+        | {f"{x}s": stored.get(f"{x}s", {}) | _chosen_by(x, args.folder) for x in CHOICES}
     )
     for part in (f"measured_{quality}" for quality in sets.measured):
         print(f"\n{part}: F1 / EMR by origin of the threshold")
         print(thresholds_table([*rows.values(), *ensembles.values()], part), flush=True)
 
 
-RATES = "rates"
+HEAD = "head"
+CHOICES = (LEARNING_RATE, HEAD)
 
 
 class NetworkFiles(NamedTuple):
@@ -288,9 +305,14 @@ def _training(source: NetworkFiles) -> dict[str, Any]:
     }
 
 
-def _rates(folders: Sequence[Path]) -> dict[str, Any]:
-    """Results of `search_learning_rate` by the name of the run."""
-    found = (path for folder in folders for path in sorted(folder.glob(f"{RATES}/*/{SEARCHED}")))
+def _short_folder(args: argparse.Namespace, choice: str, run: plan.Run) -> Path:
+    return args.folder[0] / f"{choice}s" / run.name
+
+
+def _chosen_by(choice: str, folders: Sequence[Path]) -> dict[str, Any]:
+    """Results of `short_runs` by the name of the run."""
+    places = f"{choice}s/*/{choices_file(choice)}"
+    found = (path for folder in folders for path in sorted(folder.glob(places)))
     return {path.parent.name: json.loads(path.read_text()) for path in found}
 
 

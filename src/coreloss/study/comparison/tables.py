@@ -7,16 +7,8 @@ from collections.abc import Mapping, Sequence
 from coreloss.reports.markdown import table
 from coreloss.study.comparison.costs import Cost
 from coreloss.study.comparison.plan import REDUCED_SUFFIX
-from coreloss.study.identification.tables import PUBLISHED_SCORES
+from coreloss.study.identification.tables import PUBLISHED_SCORES, SCORED_SETS
 from coreloss.study.results import Row
-
-SCORED_SETS = {
-    "simulated": "simulated, all",
-    "simulated_visible": "simulated, visible",
-    "measured_A test": "measured, A, test half",
-    "measured_A": "measured, A",
-    "measured_AB": "measured, A and B",
-}
 
 
 def cost_table(costs: Mapping[str, tuple[Cost, Cost]]) -> str:
@@ -43,6 +35,7 @@ def networks_table(rows: Sequence[Row], part: str) -> str:
     for row in rows:
         scored = row[part]
         device = row.get("device", "–").split(" (")[0].removeprefix("NVIDIA ").split(" ")[0]
+        device = device.replace("cpu", "CPU")
         minutes = row.get("cpu_minutes", row.get("minutes"))
         time = "" if minutes is None else f", {minutes:.1f} min"
         size = f"{row['parameters'] / 1e6:.2f}"
@@ -65,30 +58,17 @@ def is_reduced(row: Row) -> bool:
     return row["model"].endswith(REDUCED_SUFFIX)
 
 
-def heads_table(rows: Sequence[Row]) -> str:
-    """F1 and EMR of the heads of each architecture, equal otherwise; empty where there are none."""
-    heads = [row for row in rows if " head" in row["model"]]
-    compared = {(row["architecture"], is_reduced(row)) for row in heads}
+def choices_table(found: Mapping[str, Sequence[Row]], choice: str) -> str:
+    """Scores at the end of short runs by the value of a choice, the best of a network in bold."""
     body = []
-    for row in rows:
-        own = "members" not in row and (row["architecture"], is_reduced(row)) in compared
-        if own and (row in heads or row["model"].startswith(f"{row['architecture']} 0")):
-            cells = [_with_interval(row["simulated_visible"], key) for key in _BOTH]
-            body.append((row["architecture"], row["config"]["head"], f"{row['spectra']:,}", *cells))
-    header = ("network", "head", "spectra", "F1, simulated, visible", "EMR")
-    return table(header, sorted(body)) if body else ""
-
-
-def rates_table(rates: Mapping[str, Sequence[Row]]) -> str:
-    """Average precision at the end of short runs by learning rate, the best one in bold."""
-    body = []
-    for name, rows in rates.items():
+    for name, rows in found.items():
         best = max(row["average_precision"] for row in rows)
         for row in rows:
             value = f"{row['average_precision']:.3f}"
             value = f"**{value}**" if row["average_precision"] == best else value
-            body.append((name, f"{row['learning_rate']:g}", f"{int(row['spectra']):,}", value))
-    header = ("network", "learning rate", "spectra", "average precision, simulated, visible")
+            about = (name, f"{row[choice]}", f"{int(row['spectra']):,}")
+            body.append((*about, value, f"{row['f1_visible']:.3f}"))
+    header = ("network", choice.replace("_", " "), "spectra", "average precision", "F1")
     return table(header, body) if body else ""
 
 

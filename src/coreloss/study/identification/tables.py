@@ -28,7 +28,8 @@ def methods_table(rows: Sequence[Row]) -> str:
                 body.append(
                     (row["method"], threshold, *(_f1_and_emr(found[name]) for name in sets))
                 )
-    return table(("method", "threshold", *(f"{name} ({n})" for name, n in sizes.items())), body)
+    header = (f"{_set_name(name)} ({n})" for name, n in sizes.items())
+    return table(("method", "threshold", *header), body)
 
 
 def measured_sets(rows: Sequence[Row]) -> list[str]:
@@ -45,8 +46,12 @@ def networks_table(networks: Mapping[str, Row], apart: Sequence[Row]) -> str:
     rows = []
     for name, found in networks.items():
         about = (name, f"{found['parameters']:,}", f"{found['spectra_per_s']:.0f}")
-        scored = {f"measured {part}": one["scores"][0] for part, one in found["measured"].items()}
-        scored["simulated"], scored["simulated, visible"] = found["simulated"]["scores"][:2]
+        scored = {
+            _set_name(f"measured {part}"): one["scores"][0]
+            for part, one in found["measured"].items()
+        }
+        everything, visible = found["simulated"]["scores"][:2]
+        scored |= {SCORED_SETS["simulated"]: everything, SCORED_SETS["simulated_visible"]: visible}
         for row in apart:
             if row["model"] == name:
                 scored[f"rare earths by N45 alone, axis right to {row['axis_error_ev']} eV"] = row
@@ -63,7 +68,8 @@ def groups_table(groups: Sequence[Row]) -> str:
         (
             group["by"],
             *(group["scores"][key] for key in ("subset", "n", "n_positive")),
-            *(f"{group['scores'][key]:.3f}" for key in ("f1", "exact_match_ratio")),
+            f"{group['scores']['f1']:.3f}" if group["scores"]["n_positive"] else "–",
+            f"{group['scores']['exact_match_ratio']:.3f}",
         )
         for group in groups
     ]
@@ -88,7 +94,21 @@ def evidence_table(elements) -> str:
 
 def _f1_and_emr(found: Row) -> str:
     low, high = found["intervals"]["f1"]
-    return f"{found['f1']:.3f} ({low:.2f}..{high:.2f}) / {found['exact_match_ratio']:.2f}"
+    return f"{found['f1']:.3f} ({low:.2f}–{high:.2f}) / {found['exact_match_ratio']:.2f}"
+
+
+SCORED_SETS = {
+    "simulated": "simulated, all",
+    "simulated_visible": "simulated, visible",
+    "measured_A test": "measured, A, test half",
+    "measured_A": "measured, A",
+    "measured_AB": "measured, A and B",
+}
+"""What the sets of the results are called in tables."""
+
+
+def _set_name(key: str) -> str:
+    return SCORED_SETS[key.replace("measured ", "measured_")]
 
 
 PUBLISHED_SCORES = (
@@ -108,7 +128,7 @@ def comparison_table(evaluations: Mapping[str, Evaluation]) -> str:
     for name, evaluation in evaluations.items():
         part = evaluation.scores[0]
         cells = (
-            f"{getattr(part, key):.2f} ({low:.2f} to {high:.2f})"
+            f"{getattr(part, key):.2f} ({low:.2f}–{high:.2f})"
             for key in (*INTERVAL_KEYS, "micro_f1")
             for low, high in [evaluation.intervals[key]]
         )
