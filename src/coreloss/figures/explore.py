@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coreloss.figures.spectrum import plot_spectrum
+from coreloss.figures.spectrum import mark_onsets, plot_spectrum
 from coreloss.figures.tables import plot_probabilities
 from coreloss.identification.identify import Identification, identify
 from coreloss.identification.trained_model import DEFAULT_MODEL, Model
@@ -76,8 +76,9 @@ def draw_settings(
     common = min(low for low, _ in limits), max(high for _, high in limits)
     for (left, right), result, setting in zip(axes, results, settings, strict=True):
         energy_ev, (counts,) = result.spectrum.energy_ev, result.spectrum.counts
-        plot_spectrum(energy_ev, counts, left, scale=scale, elements=result.present)
+        plot_spectrum(energy_ev, counts, left, scale=scale)
         left.set_xlim(common)
+        mark_onsets(left, result.present)
         low, high = result.window_ev
         present = " ".join(result.present) or "no element"
         title = f"{setting.name}, {low:g} to {high:g} eV: {present}"

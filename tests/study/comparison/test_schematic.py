@@ -162,6 +162,8 @@ def test_nothing_collides_in_a_drawing():
     for text, extent in zip(shown, extents, strict=True):
         inside = figure.bbox.x0 <= extent.x0 and extent.x1 <= figure.bbox.x1
         assert inside, f"{text.get_text()!r} leaves the page"
+    for patch in ax.patches:  # boxes; some are wider than their texts
+        assert patch.get_window_extent().x1 <= figure.bbox.x1
     legend = {text.get_text() for text in ax.get_legend().get_texts()}
     assert len(legend) == 8
     plt.close(figure)

@@ -35,6 +35,8 @@ ATOM_RADII_BOHR = (3e-3, 12.0)
 NAMED_EVERY = 5
 """Edges of a shell of which one is named in the edge map."""
 SURFACE_TO_EV = 2500.0
+DOT = 4.0
+"""Pixels of a marked point that names keep clear of."""
 _MARKERS = ("o", "s", "^", "D", "v")
 
 
@@ -183,14 +185,16 @@ def plot_differences(
     ax.set_xlabel(x_label)
     ax.set_ylabel(y_label)
     first_of_name = {names[i]: i for i in np.flatnonzero(marked)[::-1]}
-    boxes: list[Bbox] = []
+    ax.autoscale_view()
+    dots = ax.transData.transform(np.column_stack((x, y))[marked])
+    boxes = [Bbox.from_bounds(*(dot - DOT / 2), DOT, DOT) for dot in dots]
     for name, i in sorted(first_of_name.items(), key=lambda item: x[item[1]]):
         boxes.append(_name_point(name, (x[i], y[i]), ax, boxes))
     return ax
 
 
 def _name_point(name: str, point: tuple[float, float], ax, taken: Sequence[Bbox]) -> Bbox:
-    """Write a name beside its point, away from zero, as near as those already there let it."""
+    """Write a name beside its point, away from zero, as near as what is already there lets it."""
     outwards = 1 if point[1] > 0 else -1
     beside: dict[str, Any] = {"xy": point, "textcoords": "offset points"}
     text = ax.annotate(
@@ -200,7 +204,7 @@ def _name_point(name: str, point: tuple[float, float], ax, taken: Sequence[Bbox]
         for x, align in ((3, "left"), (-3, "right")):
             text.set_position((x, distance * outwards))
             text.set_horizontalalignment(align)
-            box = text.get_window_extent()
+            box = text.get_window_extent().padded(1)
             if not any(box.overlaps(other) for other in taken):
                 line = {"arrowstyle": "-", "lw": 0.5, "color": GREY}
                 ax.annotate("", xytext=(x, distance * outwards), arrowprops=line, **beside)

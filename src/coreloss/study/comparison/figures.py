@@ -160,7 +160,7 @@ def plot_scores(rows: Sequence[Mapping[str, Any]], ax, *, column: str = "f1"):
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.grid(axis="x", color="#e8e8e8")
     ax.set_axisbelow(True)
-    ax.set_xlabel(column.replace("_", " "))
+    ax.set_xlabel(column.replace("_", " ").replace("f1", "F1"))
     return ax
 
 

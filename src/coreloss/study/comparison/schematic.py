@@ -220,10 +220,10 @@ def _row_height(boxes: Sequence[Box]) -> float:
 
 
 def _draw_row(boxes: Sequence[Box], ax, *, bottom: float, width: float) -> None:
-    widths = [_width(box) for box in boxes]
-    gap = _gap(boxes, width)
-    roomier = min(gap - GAPS[0], MORE)
-    widths, gap = [w + roomier for w in widths], min(gap - roomier, GAPS[1])
+    gap, gaps = _gap(boxes, width), max(len(boxes) - 1, 1)
+    roomier = min((gap - GAPS[0]) * gaps / len(boxes), MORE)
+    widths = [_width(box) + roomier for box in boxes]
+    gap = min(gap - roomier * len(boxes) / gaps, GAPS[1])
     tallest = max(map(_height, boxes))
     below = max(box.shape.count("\n") + 1 for box in boxes) * LINE
     middle = bottom + TITLE / 2 + below + tallest / 2
