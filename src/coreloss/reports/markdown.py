@@ -20,6 +20,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(["| " + " | ".join(header) + " |", f"|{rule}", *body])
 
 
+def with_interval(value: float, limits: Sequence[float], *, digits: int = 2) -> str:
+    """A value with its interval, which no line break takes apart.
+
+    >>> with_interval(0.904, (0.8, 1)).replace("\u2060", "")
+    '0.90 (0.80–1.00)'
+    """
+    low, high = limits
+    return f"{value:.{digits}f} ({low:.2f}–\u2060{high:.2f})"
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text.split(" ")[0].replace(",", "") or 0)

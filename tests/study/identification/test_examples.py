@@ -149,8 +149,8 @@ def test_tables_hold_the_numbers():
     limits = dict.fromkeys((*INTERVAL_KEYS, "micro_f1"), (0.25, 0.75))
     result = Evaluation("net", "toy", (part,), limits, 0.0, ROWS)
     line = comparison_table({"test half": result}).splitlines()[2]
-    assert line.startswith("| net, test half, 2 spectra | 0.83 (0.25 to 0.75) |")
-    assert line.endswith(f"| {part.micro_f1:.2f} (0.25 to 0.75) |")
+    assert line.startswith("| net, test half, 2 spectra | 0.83 (0.25–\u20600.75) |")
+    assert line.endswith(f"| {part.micro_f1:.2f} (0.25–\u20600.75) |")
     assert "| a | TiO2 | O Ti | O Sc | missed Ti, false Sc |" in spectra_table(result)
     assert "| toy | 0.500 | 2 | 0.833 |" in score_table([part])
 

@@ -26,9 +26,9 @@ def test_methods_share_one_table_with_what_chose_nothing_first():
         {"method": "theirs", "sets": sets},
     ]
     header, _, *lines = tables.methods_table(rows).splitlines()
-    assert header == "| method | threshold | measured A test (6) | simulated (9) |"
-    assert lines[0].startswith("| ours | 0.250, balanced | 0.900 (0.85..0.94) / 0.70 |")
-    assert lines[1].startswith("| ours | 0.500, its own | 0.800 (0.85..0.94) / 0.70 |")
+    assert header == "| method | threshold | measured, A, test half (6) | simulated, visible (9) |"
+    assert lines[0].startswith("| ours | 0.250, balanced | 0.900 (0.85–\u20600.94) /\u00a00.70 |")
+    assert lines[1].startswith("| ours | 0.500, its own | 0.800 (0.85–\u20600.94) /\u00a00.70 |")
     assert len(lines) == 3
 
 

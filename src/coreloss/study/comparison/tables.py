@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from coreloss.reports.markdown import table
+from coreloss.reports.markdown import table, with_interval
 from coreloss.study.comparison.costs import Cost
 from coreloss.study.comparison.plan import REDUCED_SUFFIX
 from coreloss.study.identification.tables import PUBLISHED_SCORES, SCORED_SETS
@@ -26,30 +26,31 @@ def cost_table(costs: Mapping[str, tuple[Cost, Cost]]) -> str:
 def networks_table(rows: Sequence[Row], part: str) -> str:
     """Scores of networks on one set above the published ones; F1 and EMR with 95 % intervals.
 
-    Beside each name stand the millions of parameters, and device, minutes and thousands of spectra
-    of its training. Published scores stand below networks of full size only.
+    Behind them stand the millions of parameters, and thousands of spectra, minutes and device of
+    the training. Published scores stand below networks of full size only.
     """
-    header = ["network", "10⁶ parameters", "training", "10³ spectra"]
-    header += ["F1", "EMR", "precision", "recall", "micro F1", "RMSE"]
+    header = ["network", "F1", "EMR", "precision", "recall", "micro F1", "RMSE"]
+    header += ["size (10⁶)", "training"]
     body = []
     for row in rows:
         scored = row[part]
         device = row.get("device", "–").split(" (")[0].removeprefix("NVIDIA ").split(" ")[0]
         device = device.replace("cpu", "CPU")
         minutes = row.get("cpu_minutes", row.get("minutes"))
-        time = "" if minutes is None else f", {minutes:.1f} min"
+        seen = f"{row['spectra'] / 1000:,.0f}k spectra" if "spectra" in row else "–"
+        seen += f", {minutes:.1f} min" if minutes is not None else ""
+        seen += f", {device}" if "device" in row else ""
         size = f"{row['parameters'] / 1e6:.2f}"
-        seen = f"{row['spectra'] / 1000:,.0f}" if "spectra" in row else "–"
-        cells = [_with_interval(scored, key) for key in _BOTH]
+        cells = [with_interval(scored[key], scored["intervals"][key]) for key in _BOTH]
         cells += [f"{scored[key]:.2f}" for key in ("precision", "recall", "micro_f1", "rmse")]
-        body.append((row["model"], size, device + time, seen, *cells))
+        body.append((row["model"], *cells, size, seen))
     if part.startswith("measured") and not all(is_reduced(row) for row in rows):
         for name, f1, precision, recall, exact in PUBLISHED_SCORES:
             numbers = [
                 "–" if value is None else f"{value:.2f}" for value in (f1, exact, precision, recall)
             ]
             label = f"Annys et al. (2023), {name}, their files"
-            body.append((label, "–", "–", "1,120", *numbers, "–", "–"))
+            body.append((label, *numbers, "–", "–", "–", "1,120k spectra"))
     return table(header, body)
 
 
@@ -108,15 +109,16 @@ def thresholds_table(rows: Sequence[Row], part: str) -> str:
     body = []
     for row in rows:
         scored = row[part]
-        cells = [_at_threshold(scored)]
-        cells += [_at_threshold(other) for other in scored["other_thresholds"]]
+        cells = [f"{_f1_and_emr(scored)} (at {scored['threshold']:.2f})"]
+        for other in scored["other_thresholds"]:
+            at = "" if other["origin"] == "fixed" else f" (at {other['threshold']:.2f})"
+            cells.append(_f1_and_emr(other) + at)
         body.append((row["model"], *cells))
     return table(["network", "simulated spectra", *named], body)
 
 
-def _at_threshold(scored: Row) -> str:
-    f1, exact = (scored[key] for key in _BOTH)
-    return f"{f1:.2f} / {exact:.2f} (at {scored['threshold']:.2f})"
+def _f1_and_emr(scored: Row) -> str:
+    return " / ".join(f"{scored[key]:.2f}" for key in _BOTH)
 
 
 def pairs_table(pairs: Sequence[Row]) -> str:
@@ -167,11 +169,6 @@ def decisions_table(row: Row) -> str:
 
 
 _BOTH = ("f1", "exact_match_ratio")
-
-
-def _with_interval(scored: Row, key: str) -> str:
-    low, high = scored["intervals"][key]
-    return f"{scored[key]:.2f} ({low:.2f}–{high:.2f})"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from coreloss.datasets.evaluation import Evaluation
-from coreloss.reports.markdown import table
+from coreloss.reports.markdown import table, with_interval
 from coreloss.study.identification.examples import Example, Mistake
 from coreloss.study.results import Row
 
@@ -15,6 +15,7 @@ from coreloss.study.results import Row
 def methods_table(rows: Sequence[Row]) -> str:
     """F1 with its 95 % interval and EMR of all methods, on the set that chose nothing first.
 
+    In the simulated set of the rows, elements that are present but not visible do not count.
     A line for the threshold where precision equals recall on simulated validation spectra, and one
     for the threshold of the method itself, of those that have one.
     """
@@ -28,7 +29,8 @@ def methods_table(rows: Sequence[Row]) -> str:
                 body.append(
                     (row["method"], threshold, *(_f1_and_emr(found[name]) for name in sets))
                 )
-    header = (f"{_set_name(name)} ({n})" for name, n in sizes.items())
+    names = [*map(_set_name, sets[:-1]), SCORED_SETS["simulated_visible"]]
+    header = (f"{name} ({n})" for name, n in zip(names, sizes.values(), strict=True))
     return table(("method", "threshold", *header), body)
 
 
@@ -93,8 +95,8 @@ def evidence_table(elements) -> str:
 
 
 def _f1_and_emr(found: Row) -> str:
-    low, high = found["intervals"]["f1"]
-    return f"{found['f1']:.3f} ({low:.2f}–{high:.2f}) / {found['exact_match_ratio']:.2f}"
+    f1 = with_interval(found["f1"], found["intervals"]["f1"], digits=3)
+    return f"{f1} /\u00a0{found['exact_match_ratio']:.2f}"
 
 
 SCORED_SETS = {
@@ -128,9 +130,8 @@ def comparison_table(evaluations: Mapping[str, Evaluation]) -> str:
     for name, evaluation in evaluations.items():
         part = evaluation.scores[0]
         cells = (
-            f"{getattr(part, key):.2f} ({low:.2f}–{high:.2f})"
+            with_interval(getattr(part, key), evaluation.intervals[key])
             for key in (*INTERVAL_KEYS, "micro_f1")
-            for low, high in [evaluation.intervals[key]]
         )
         rows.append((f"{evaluation.model}, {name}, {part.n} spectra", *cells))
     for name, *values in PUBLISHED_SCORES:
