@@ -14,6 +14,7 @@ import torch
 
 from coreloss.axis import window_of
 from coreloss.edges import ELEMENTS, identifying_sets, inside_window
+from coreloss.spectra.counts import are_whole
 from coreloss.spectra.network_input import NetworkInput
 from coreloss.spectra.window import MEDIAN_DIFFERENCE
 
@@ -80,7 +81,7 @@ def borne_out(
     result[empty] = np.minimum(result[empty], 0.5 * absent)
     called = np.nan_to_num(result) >= present
     rows = np.flatnonzero(called.any(1) & (np.abs(counts).sum(1) < FEW))
-    rows = rows[(counts[rows] == np.rint(counts[rows])).all(1)]  # electrons, not scaled
+    rows = rows[are_whole(counts[rows])]  # electrons, not scaled
     if len(rows):
         z = edge_significance(inputs[rows], counts[rows].sum(1))
         doubted = called[rows] & (z < LEAST)
