@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from coreloss.edges import MARGIN_BEFORE_EV, identifying_sets
-from coreloss.spectra.counts import are_whole
+from coreloss.spectra.counts import are_whole, noise_of
 from coreloss.spectra.gain import change_of_gain
 from coreloss.spectra.repair import between_padding
 from coreloss.spectra.spectrum import Spectrum
@@ -37,8 +37,6 @@ NOTHING = 0.05
 counts are scaled or resampled and do not say what one electron is; they are only reported."""
 _BOTH_SIDES = 2, 12  # nearest and farthest channel beside a spike where such a rise is looked for
 _FEW_BESIDE = 4
-MEDIAN_DIFFERENCE = 0.954
-"""Median size of the difference of two standard normal deviates."""
 END_GAP, END_LINE, END_SIGMA, END_OFF = 2, 10, 15.0, 0.04
 """Channels at an end are ragged that lie off the line of those that follow behind a gap, by so many
 standard deviations and by this share."""
@@ -291,9 +289,8 @@ def _rises(counts: np.ndarray, channel: int) -> bool:
     after = counts[channel + near : channel + far + 1]
     if min(len(before), len(after)) < _FEW_BESIDE:
         return True
-    spread = np.median(np.abs(np.diff(before))) / MEDIAN_DIFFERENCE
-    noise = np.sqrt(max(np.median(before), 1.0)) if are_whole(counts) else 0.0
-    error = max(spread, noise) * np.sqrt(1 / len(before) + 1 / len(after))
+    counted = np.sqrt(max(np.median(before), 1.0)) if are_whole(counts) else 0.0
+    error = max(noise_of(before), counted) * np.sqrt(1 / len(before) + 1 / len(after))
     return bool(np.median(after) - np.median(before) > RISE_SIGMA * error)
 
 
