@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import mmap
 import struct
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 from h5py import h5a, h5d, h5g, h5l, h5o, h5s
@@ -39,6 +41,25 @@ def opened(path: str | Path, *, most_objects: int = MOST_OBJECTS) -> Iterator[h5
     check(path, most_objects=most_objects)
     with h5py.File(path, "r") as file:
         yield file
+
+
+def close_after(arrays: Iterable[Any]) -> None:
+    """Close the file that dask arrays read once neither they nor what was made of them is left.
+
+    That is, when the data sets are gone, each of which is a layer of its own in their graphs.
+    """
+    layers = (layer for array in arrays for layer in array.dask.layers.values() if len(layer) == 1)
+    stored = [x for layer in layers for x in layer.values() if isinstance(x, h5py.Dataset)]
+    if not stored:
+        return
+    file, left = stored[0].file, [weakref.ref(item) for item in stored]
+
+    def close() -> None:
+        if all(item() is None for item in left):
+            file.close()
+
+    for item in stored:
+        weakref.finalize(item, close)
 
 
 def check(path: str | Path, *, most_objects: int = MOST_OBJECTS) -> int:
