@@ -5,6 +5,7 @@ import re
 import struct
 import time
 import zipfile
+from contextlib import nullcontext
 
 import fuzz
 import h5py
@@ -182,6 +183,17 @@ def test_a_scan_that_was_broken_off_is_read(tmp_path):
     image = open_image(path)
     assert image.map_shape == (100, 100)
     assert image.sum().counts[0, 0] == 7
+
+
+@pytest.mark.parametrize(("n_stored", "claims"), [(25, False), (24, True)])
+def test_a_chunk_that_is_there_may_be_packed_however_well(n_stored, claims, tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5, "UNWRITTEN", 0)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("data", (100, 10**5), "u2", chunks=(4, 10**5))
+        for row in range(0, 4 * n_stored, 4):  # zstd needs so little for zeros
+            data.id.write_direct_chunk((row, 0), bytes(60))
+    with pytest.raises(ValueError, match="claims 20 MB") if claims else nullcontext():
+        hdf5.check(tmp_path / "a.h5")
 
 
 def test_images_beside_the_spectra_need_no_memory(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from pathlib import Path
 MOST_BYTES = 8 * 2**30
 """Memory for the numbers of a file that is read at once: 512 x 512 spectra of 4000 channels."""
 MOST_PACKED = 1100
-"""Bytes that a stored byte may stand for; deflate, which packs most, reaches 1032."""
+"""Bytes that a stored byte may stand for; deflate, which all such files may use, reaches 1032."""
 UNPROVEN = 2**24
 """A claim of so many bytes costs nothing and is not compared with what is stored."""
 REFUSED = {
