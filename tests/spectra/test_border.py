@@ -3,6 +3,7 @@
 import os
 import re
 import struct
+import sys
 import time
 import zipfile
 from contextlib import nullcontext
@@ -194,6 +195,18 @@ def test_a_chunk_that_is_there_may_be_packed_however_well(n_stored, claims, tmp_
             data.id.write_direct_chunk((row, 0), bytes(60))
     with pytest.raises(ValueError, match="claims 20 MB") if claims else nullcontext():
         hdf5.check(tmp_path / "a.h5")
+
+
+def test_what_packs_a_data_set_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+    path = write(tmp_path / "a.hspy", signal(MAP))
+    with h5py.File(path, "r+") as file:
+        packed = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        packed.set_chunk((100,))
+        packed.set_filter(hdf5.BUILT_IN + 1, h5py.h5z.FLAG_OPTIONAL, ())
+        space = h5py.h5s.create_simple((100,))
+        h5py.h5d.create(file.id, b"packed", h5py.h5t.IEEE_F32LE, space, packed)
+    refused_by_both(path, "needs the package hdf5plugin, which is not installed: pip install hdf5p")
 
 
 def test_images_beside_the_spectra_need_no_memory(tmp_path, monkeypatch):

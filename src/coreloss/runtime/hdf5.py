@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import mmap
 import struct
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-from h5py import h5a, h5d, h5g, h5l, h5o, h5s
+from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5z
 
 from coreloss.runtime.border import (
     MOST_PACKED,
@@ -27,6 +28,8 @@ MOST_OBJECTS = 20_000
 HyperSpy and Velox have some hundred."""
 UNWRITTEN = 2**30
 """Bytes that a data set may claim without any stored: room that a broken-off scan did not fill."""
+BUILT_IN = 255
+"""Last number of a filter that comes with the library; others, such as zstd, are installed."""
 DEEPEST = 64
 """Groups within groups."""
 HEAP, SMALLEST_HEAP = b"GCOL\1\0\0\0", 4096
@@ -68,7 +71,8 @@ def check(path: str | Path, *, most_objects: int = MOST_OBJECTS) -> int:
 
     Refused by name: links and data in other files, virtual data sets, groups that contain
     themselves, more than ``most_objects``, data sets or attributes larger than what is stored of
-    them, and heaps of texts that do not end. Counts are not read.
+    them, and heaps of texts that do not end. Counts are not read. ImportError where what packed
+    them is not installed.
     """
     held, places = regular_file(path), Places()
     with h5py.File(path, "r") as file:
@@ -173,6 +177,9 @@ def _check_data_set(item: h5d.DatasetID, where: str, held: int, places: Places) 
         raise ValueError(f"its data set {where} is stored in another file, {name[:80]!r}; {ALONE}")
     if layout.get_layout() == h5d.VIRTUAL:
         raise ValueError(f"its data set {where} is virtual, put together from others; {ALONE}")
+    for code in (layout.get_filter(i)[0] for i in range(layout.get_nfilters())):
+        if code > BUILT_IN and not h5z.filter_avail(code):
+            importlib.import_module("hdf5plugin")  # brings those that are in use
     space, width = item.get_space(), item.get_type().get_size()
     if space.get_simple_extent_type() == h5s.NULL:
         return 0
