@@ -86,6 +86,10 @@ def test_what_is_no_file_is_not_waited_for(suffix, tmp_path):
         (MemoryError("745 GB"), r"needs more memory than there is \(745 GB\); crop or bin it"),
         (ValueError("is far; allowed: near"), "^a.hspy: is far; allowed: near$"),
         (ImportError("x", name="sparse"), "needs the package sparse"),
+        (ModuleNotFoundError("x", name="dateutil"), "pip install python-dateutil$"),
+        (ModuleNotFoundError("x", name="rsciio.emd"), "pip install rosettasciio$"),
+        (ImportError("no x in 'dask.array'", name="dask.array"), "pip install dask$"),
+        (ImportError("libx.so:\nno file"), "needs a library .* anew .libx.so: no file.$"),
     ],
 )
 def test_whatever_is_raised_becomes_one_line(error, message):
