@@ -14,8 +14,8 @@ import coreloss.networks.architectures
 from coreloss.axis import N_CHANNELS
 from coreloss.edges import ELEMENTS
 from coreloss.networks.architectures import ARCHITECTURES, architecture_of, build, config_of
-from coreloss.networks.edgenet import FrontEnd, Windows
 from coreloss.networks.ensemble import Ensemble
+from coreloss.networks.front_end import FrontEnd, Windows
 from coreloss.networks.heads import Head, scaled
 from coreloss.networks.unet import Contrast, UNet, UNetConfig
 from coreloss.simulation.sampling import generator_for

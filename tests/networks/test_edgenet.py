@@ -6,16 +6,14 @@ import torch
 from coreloss.axis import N_CHANNELS, energy_ev
 from coreloss.edges import ELEMENT_INDEX, ELEMENTS, observable_elements
 from coreloss.networks import edgenet
-from coreloss.networks.edgenet import (
+from coreloss.networks.edgenet import EdgeNet, EdgeNetConfig, over_rows
+from coreloss.networks.front_end import (
     BOXES_EV,
     MARGIN,
-    EdgeNet,
-    EdgeNetConfig,
     FrontEnd,
     Windows,
     box_sums,
     noise_gain,
-    over_rows,
 )
 from coreloss.simulation.sampling import generator_for
 

@@ -6,7 +6,7 @@ import torch
 
 from coreloss.axis import N_CHANNELS
 from coreloss.networks.architectures import build, config_of
-from coreloss.networks.edgenet import FrontEnd, Windows
+from coreloss.networks.front_end import FrontEnd, Windows
 from coreloss.networks.heads import SMALLEST_TOP, paper_input
 from coreloss.networks.unet import Contrast
 from coreloss.simulation.sampling import generator_for

@@ -3,8 +3,10 @@
 import os
 import re
 import struct
+import sys
 import time
 import zipfile
+from contextlib import nullcontext
 
 import fuzz
 import h5py
@@ -84,6 +86,10 @@ def test_what_is_no_file_is_not_waited_for(suffix, tmp_path):
         (MemoryError("745 GB"), r"needs more memory than there is \(745 GB\); crop or bin it"),
         (ValueError("is far; allowed: near"), "^a.hspy: is far; allowed: near$"),
         (ImportError("x", name="sparse"), "needs the package sparse"),
+        (ModuleNotFoundError("x", name="dateutil"), "pip install python-dateutil$"),
+        (ModuleNotFoundError("x", name="rsciio.emd"), "pip install rosettasciio$"),
+        (ImportError("no x in 'dask.array'", name="dask.array"), "pip install dask$"),
+        (ImportError("libx.so:\nno file"), "needs a library .* anew .libx.so: no file.$"),
     ],
 )
 def test_whatever_is_raised_becomes_one_line(error, message):
@@ -182,6 +188,29 @@ def test_a_scan_that_was_broken_off_is_read(tmp_path):
     image = open_image(path)
     assert image.map_shape == (100, 100)
     assert image.sum().counts[0, 0] == 7
+
+
+@pytest.mark.parametrize(("n_stored", "claims"), [(25, False), (24, True)])
+def test_a_chunk_that_is_there_may_be_packed_however_well(n_stored, claims, tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5, "UNWRITTEN", 0)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("data", (100, 10**5), "u2", chunks=(4, 10**5))
+        for row in range(0, 4 * n_stored, 4):  # zstd needs so little for zeros
+            data.id.write_direct_chunk((row, 0), bytes(60))
+    with pytest.raises(ValueError, match="claims 20 MB") if claims else nullcontext():
+        hdf5.check(tmp_path / "a.h5")
+
+
+def test_what_packs_a_data_set_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+    path = write(tmp_path / "a.hspy", signal(MAP))
+    with h5py.File(path, "r+") as file:
+        packed = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        packed.set_chunk((100,))
+        packed.set_filter(hdf5.BUILT_IN + 1, h5py.h5z.FLAG_OPTIONAL, ())
+        space = h5py.h5s.create_simple((100,))
+        h5py.h5d.create(file.id, b"packed", h5py.h5t.IEEE_F32LE, space, packed)
+    refused_by_both(path, "needs the package hdf5plugin, which is not installed: pip install hdf5p")
 
 
 def test_images_beside_the_spectra_need_no_memory(tmp_path, monkeypatch):

@@ -1,7 +1,12 @@
 """Images as they come: series, pixels without values, ends that some of the spectra lack."""
 
+import gc
+
+import h5py
 import numpy as np
 import pytest
+from helpers import handles
+from made_files import MAP, signal, write
 
 from coreloss.spectra.image import open_image
 from coreloss.spectra.spectrum import Spectrum
@@ -77,3 +82,23 @@ def test_whole_numbers_cannot_be_missing():
         axis = made.axes_manager[-1]
         axis.name, axis.units, axis.offset = "Energy loss", "eV", 400.0
         assert open_image(made).complete is complete
+
+
+@pytest.mark.parametrize("suffix", ["hspy", "emd"])
+def test_the_file_of_a_large_image_is_closed_when_nobody_can_read_it(suffix, tmp_path, monkeypatch):
+    monkeypatch.setattr("coreloss.spectra.image.READ_WHOLE", 0)
+    path = write(tmp_path / f"a.{suffix}", signal(MAP))
+    if suffix == "hspy":  # of two signals in it, one is read
+        with h5py.File(path, "a") as file:
+            file.copy("Experiments/core", "Experiments/other")
+    counts = open_image(path).counts[:2]
+    gc.collect()
+    assert handles(path) == 1
+    np.testing.assert_array_equal(counts, MAP.reshape(-1, MAP.shape[-1])[:2])
+    del counts
+    gc.collect()
+    assert handles(path) == 0
+    with pytest.raises(ValueError, match="signal 9 is not in the file"):
+        open_image(path, signal=9)
+    gc.collect()
+    assert handles(path) == 0

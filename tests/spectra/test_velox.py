@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import handles
 from made_files import write_velox
 
 from coreloss.spectra.image import open_image
@@ -35,6 +36,13 @@ def test_energy_losses_beside_x_rays_lose_their_level(velox):
     np.testing.assert_array_equal(open_image(velox).read(0, 2).counts, found.counts[:2])
     with pytest.raises(ValueError, match=r"0 '\w+' \(image\), 1 'EELS' \(EELS, 300..599 eV\), 2"):
         read_spectrum(velox, signal=9)
+
+
+def test_the_file_is_closed_once_its_counts_are_read(velox):
+    pytest.importorskip("sparse")
+    found = read_spectrum(velox), open_image(velox)
+    assert handles(velox) == 0
+    np.testing.assert_array_equal(found[1].read(0, len(found[1])).counts, found[0].counts)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from coreloss.datasets.records import (
 )
 from coreloss.datasets.split import records_of_split, sources_of
 from coreloss.runtime.provenance import CHECKOUT, digest_of
+from coreloss.spectra.counts import are_whole
 from coreloss.spectra.network_input import NetworkInput, observable, preprocess
 from coreloss.spectra.reading import read_spectrum
 from coreloss.spectra.spectrum import Spectrum
@@ -153,6 +154,6 @@ def counts_per_channel(spectrum: Spectrum) -> float:
     nan
     """
     counts = spectrum.counts
-    if (counts < 0).any() or (counts != np.rint(counts)).any():
+    if (counts < 0).any() or not are_whole(counts).all():
         return float("nan")
     return float(np.median(counts.sum(axis=0)))

@@ -14,8 +14,8 @@ import torch
 
 from coreloss.axis import window_of
 from coreloss.edges import ELEMENTS, identifying_sets, inside_window
+from coreloss.spectra.counts import are_whole, noise_of
 from coreloss.spectra.network_input import NetworkInput
-from coreloss.spectra.window import MEDIAN_DIFFERENCE
 
 FEW = 5000.0
 """Electrons in a window below which the test is made. Above, networks call an element in a bare
@@ -80,7 +80,7 @@ def borne_out(
     result[empty] = np.minimum(result[empty], 0.5 * absent)
     called = np.nan_to_num(result) >= present
     rows = np.flatnonzero(called.any(1) & (np.abs(counts).sum(1) < FEW))
-    rows = rows[(counts[rows] == np.rint(counts[rows])).all(1)]  # electrons, not scaled
+    rows = rows[are_whole(counts[rows])]  # electrons, not scaled
     if len(rows):
         z = edge_significance(inputs[rows], counts[rows].sum(1))
         doubted = called[rows] & (z < LEAST)
@@ -150,7 +150,7 @@ def nothing_but_noise(counts: np.ndarray) -> np.ndarray:
     some = counts[found]
     blocks = some.shape[1] // NO_SIGNAL_BLOCK
     whole = np.abs(some.mean(1)) * np.sqrt(some.shape[1])
-    noise = np.median(np.abs(np.diff(some, axis=1)), 1) / MEDIAN_DIFFERENCE
+    noise = noise_of(some)
     parts = some[:, : blocks * NO_SIGNAL_BLOCK].reshape(len(some), blocks, NO_SIGNAL_BLOCK)
     largest = np.abs(parts.mean(2)).max(1, initial=0.0) * np.sqrt(NO_SIGNAL_BLOCK)
     found[found] = (noise > 0) & (np.maximum(largest, whole) < NO_SIGNAL * noise)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from coreloss.spectra.counts import are_whole
+
 SHARED = 0.3
 """Median size of the correlation between neighbouring spectra above which their noise is shared."""
 FEWEST = 16
@@ -29,7 +31,7 @@ def noise_is_shared(counts: np.ndarray) -> bool:
     (False, True)
     """
     finite = counts[np.isfinite(counts).all(1)]
-    if len(finite) <= FEWEST or (finite == np.rint(finite)).all():
+    if len(finite) <= FEWEST or are_whole(finite).all():
         return False
     bends = np.diff(finite / np.maximum(np.abs(finite).mean(1, keepdims=True), 1e-12), 2, axis=1)
     own = bends - bends.mean(0)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from coreloss.axis import N_CHANNELS
-from coreloss.networks.edgenet import FrontEnd, Windows
+from coreloss.networks.front_end import FrontEnd, Windows
 from coreloss.networks.heads import (
     CONVOLUTIONAL_HEADS,
     Head,

@@ -17,7 +17,7 @@ from pathlib import Path
 MOST_BYTES = 8 * 2**30
 """Memory for the numbers of a file that is read at once: 512 x 512 spectra of 4000 channels."""
 MOST_PACKED = 1100
-"""Bytes that a stored byte may stand for; deflate, which packs most, reaches 1032."""
+"""Bytes that a stored byte may stand for; deflate, which all such files may use, reaches 1032."""
 UNPROVEN = 2**24
 """A claim of so many bytes costs nothing and is not compared with what is stored."""
 REFUSED = {
@@ -26,6 +26,13 @@ REFUSED = {
 }
 """What HDF5 files are refused with, without their names."""
 REMEDY = "the file is truncated, damaged or of another format; try to export it anew"
+PACKAGES = {
+    "box": "python-box",
+    "dateutil": "python-dateutil",
+    "rsciio": "rosettasciio",
+    "yaml": "pyyaml",
+}
+"""What installs the modules of readers that are not called like their package."""
 
 
 @contextmanager
@@ -50,10 +57,7 @@ def border(path: str | Path, *, what: str = "") -> Iterator[None]:
         text = one_line(error)
         raise ValueError(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None
     except ImportError as error:
-        package = error.name or (re.findall(r"'([\w.-]+)'", str(error)) or [str(error)])[0]
-        raise ValueError(
-            f"{path}: needs the package {package}, which is not installed: pip install {package}"
-        ) from None
+        raise ValueError(f"{path}: {_needed(error)}") from None
     except MemoryError as error:
         raise ValueError(
             f"{path}: needs more memory than there is ({one_line(error)}); crop or bin it, or read "
@@ -130,6 +134,15 @@ def size(n_bytes: int) -> str:
 def one_line(error: BaseException) -> str:
     """What an error says, in a line that people read to its end."""
     return " ".join(str(error).split())[:600]
+
+
+def _needed(error: ImportError) -> str:
+    name = error.name or "".join(re.findall(r"'([\w.-]+)'", str(error))[:1])
+    if not name:
+        return f"needs a library that is damaged; install it anew ({one_line(error)})"
+    module = name.partition(".")[0]
+    package = PACKAGES.get(module, module)
+    return f"needs the package {package}, which is not installed: pip install {package}"
 
 
 def _damaged(path: str | Path, what: str, error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import logging
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from coreloss.runtime import hdf5
@@ -112,11 +112,7 @@ def _read(
     reader = _reader(path)
     signals = _signals(path, reader, lazy=lazy)
     number, notes = choose(signals, wanted, zero_loss=zero_loss)
-    found = convert(signals[number], path, reader, notes)
-    if reader == "emd" and not lazy:  # what stayed packed holds the file open
-        del signals
-        gc.collect()
-    return found
+    return convert(signals[number], path, reader, notes)
 
 
 def _of_signal(signal: dict[str, Any], path: Path, reader: str, notes: list[str]) -> Spectrum:
@@ -179,7 +175,7 @@ def _of_arrays(path: Path) -> dict[str, Any]:
 
 def _by_rosettasciio(path: Path, reader: str, *, lazy: bool) -> list[dict[str, Any]]:
     """The signals of a file that holds what it claims; models beside them are no signals."""
-    needed = path.stat().st_size
+    needed, velox = path.stat().st_size, False
     if reader == "digitalmicrograph":
         check_tags(path)
     elif reader == "tia":
@@ -187,13 +183,19 @@ def _by_rosettasciio(path: Path, reader: str, *, lazy: bool) -> list[dict[str, A
     else:
         needed = hdf5.check(path)
         velox = reader == "emd" and is_velox(path)
-        lazy = lazy or velox  # X-rays stay packed: unpacking trusts every number in them
-    if not lazy:
+    if not (lazy or velox):
         check_memory(needed)
     module = importlib.import_module(f"rsciio.{reader}")
     with _silent(), library(path):
-        signals = module.file_reader(str(path), **({"lazy": True} if lazy else {}))
-    return [signal for signal in signals if "data" in signal and "axes" in signal]
+        if velox:  # X-rays stay packed: unpacking trusts every number in them
+            with h5py.File(path, "r") as file:
+                signals = module.file_reader(file.id, lazy=True)
+        else:
+            signals = module.file_reader(str(path), **({"lazy": True} if lazy else {}))
+    signals = [signal for signal in signals if "data" in signal and "axes" in signal]
+    if lazy and reader == "hspy":  # RosettaSciIO keeps it open until the process ends
+        hdf5.close_after(signal["data"] for signal in signals)
+    return signals
 
 
 @contextlib.contextmanager

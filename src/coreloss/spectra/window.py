@@ -13,6 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from coreloss.edges import MARGIN_BEFORE_EV, identifying_sets
+from coreloss.spectra.counts import are_whole, noise_of
 from coreloss.spectra.gain import change_of_gain
 from coreloss.spectra.repair import between_padding
 from coreloss.spectra.spectrum import Spectrum
@@ -36,8 +37,6 @@ NOTHING = 0.05
 counts are scaled or resampled and do not say what one electron is; they are only reported."""
 _BOTH_SIDES = 2, 12  # nearest and farthest channel beside a spike where such a rise is looked for
 _FEW_BESIDE = 4
-MEDIAN_DIFFERENCE = 0.954
-"""Median size of the difference of two standard normal deviates."""
 END_GAP, END_LINE, END_SIGMA, END_OFF = 2, 10, 15.0, 0.04
 """Channels at an end are ragged that lie off the line of those that follow behind a gap, by so many
 standard deviations and by this share."""
@@ -266,7 +265,7 @@ def _spikes(counts: np.ndarray, *, fine: bool) -> tuple[np.ndarray, np.ndarray]:
     excess = counts - level
     around, own = (n * uniform_filter1d(excess**2, n, axis=1, mode="nearest") for n in _CHANNELS)
     noise = np.sqrt(np.maximum(around - own, 0.0) / (_CHANNELS[0] - _CHANNELS[1]))
-    counted = np.where(_whole(counts), np.sqrt(np.maximum(np.abs(level), 1.0)), 0.0)
+    counted = np.where(are_whole(counts)[:, None], np.sqrt(np.maximum(np.abs(level), 1.0)), 0.0)
     seen = np.maximum(NOTICEABLE * np.abs(level), NEGLIGIBLE * _mean_size(counts))
     noise = np.maximum(noise, counted)
     limit = np.maximum(SPIKE_SIGMA * noise, seen)
@@ -274,7 +273,7 @@ def _spikes(counts: np.ndarray, *, fine: bool) -> tuple[np.ndarray, np.ndarray]:
     found[:, :2] = found[:, -2:] = False
     if fine:
         return found, np.zeros_like(found)
-    spikes = found & (_whole(counts) | (np.abs(level) > NOTHING * np.abs(excess)))
+    spikes = found & (are_whole(counts)[:, None] | (np.abs(level) > NOTHING * np.abs(excess)))
     for row, channel in np.argwhere(spikes):
         spikes[row, channel] = not _rises(counts[row], channel)
     return spikes, found & ~spikes & (np.abs(excess) > COARSE_HEIGHT * np.abs(level))
@@ -290,9 +289,8 @@ def _rises(counts: np.ndarray, channel: int) -> bool:
     after = counts[channel + near : channel + far + 1]
     if min(len(before), len(after)) < _FEW_BESIDE:
         return True
-    spread = np.median(np.abs(np.diff(before))) / MEDIAN_DIFFERENCE
-    noise = np.sqrt(max(np.median(before), 1.0)) if _whole(counts[None]) else 0.0
-    error = max(spread, noise) * np.sqrt(1 / len(before) + 1 / len(after))
+    counted = np.sqrt(max(np.median(before), 1.0)) if are_whole(counts) else 0.0
+    error = max(noise_of(before), counted) * np.sqrt(1 / len(before) + 1 / len(after))
     return bool(np.median(after) - np.median(before) > RISE_SIGMA * error)
 
 
@@ -319,10 +317,6 @@ def _beside(counts: np.ndarray) -> np.ndarray:
                      for a, b, c in sides)  # fmt: skip
 
 
-def _whole(counts: np.ndarray) -> np.ndarray:
-    return (counts == np.rint(counts)).all(axis=1, keepdims=True)
-
-
 def _mean_size(counts: np.ndarray) -> np.ndarray:
     return np.abs(counts).mean(axis=1, keepdims=True)
 
@@ -331,7 +325,7 @@ def _saturated(counts: np.ndarray) -> np.ndarray:
     """Channels of a plateau at the maximum of a spectrum, any of the rows, (n,)."""
     top = counts.max(axis=1, keepdims=True)
     high = (counts == top) & (top > 1.2 * np.median(counts, axis=1, keepdims=True))
-    high &= (top > FEW_COUNTS) | ~_whole(counts)
+    high &= (top > FEW_COUNTS) | ~are_whole(counts)[:, None]
     if high.shape[1] < PLATEAU_RUN:
         return np.zeros(high.shape[1], bool)
     runs = np.lib.stride_tricks.sliding_window_view(high, PLATEAU_RUN, axis=1).all(-1)

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from coreloss.networks.edgenet import EdgeNet, FrontEnd
+from coreloss.networks.edgenet import EdgeNet
+from coreloss.networks.front_end import FrontEnd
 from coreloss.networks.heads import Head, Output
 from coreloss.networks.unet import Contrast
 
