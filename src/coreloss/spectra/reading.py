@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import logging
 from collections.abc import Callable, Iterator
@@ -10,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from coreloss.runtime import hdf5
@@ -112,7 +112,11 @@ def _read(
     reader = _reader(path)
     signals = _signals(path, reader, lazy=lazy)
     number, notes = choose(signals, wanted, zero_loss=zero_loss)
-    return convert(signals[number], path, reader, notes)
+    found = convert(signals[number], path, reader, notes)
+    if reader == "emd":  # X-rays that stayed packed hold the file open
+        del signals
+        gc.collect()
+    return found
 
 
 def _of_signal(signal: dict[str, Any], path: Path, reader: str, notes: list[str]) -> Spectrum:
@@ -175,7 +179,7 @@ def _of_arrays(path: Path) -> dict[str, Any]:
 
 def _by_rosettasciio(path: Path, reader: str, *, lazy: bool) -> list[dict[str, Any]]:
     """The signals of a file that holds what it claims; models beside them are no signals."""
-    needed, velox = path.stat().st_size, False
+    needed = path.stat().st_size
     if reader == "digitalmicrograph":
         check_tags(path)
     elif reader == "tia":
@@ -183,15 +187,12 @@ def _by_rosettasciio(path: Path, reader: str, *, lazy: bool) -> list[dict[str, A
     else:
         needed = hdf5.check(path)
         velox = reader == "emd" and is_velox(path)
-    if not (lazy or velox):
+        lazy = lazy or velox  # X-rays stay packed: unpacking trusts every number in them
+    if not lazy:
         check_memory(needed)
     module = importlib.import_module(f"rsciio.{reader}")
     with _silent(), library(path):
-        if velox:  # X-rays stay packed: unpacking trusts every number in them
-            with h5py.File(path, "r") as file:
-                signals = module.file_reader(file.id, lazy=True)
-        else:
-            signals = module.file_reader(str(path), **({"lazy": True} if lazy else {}))
+        signals = module.file_reader(str(path), **({"lazy": True} if lazy else {}))
     signals = [signal for signal in signals if "data" in signal and "axes" in signal]
     if lazy and reader == "hspy":  # RosettaSciIO keeps it open until the process ends
         hdf5.close_after(signal["data"] for signal in signals)

@@ -187,7 +187,7 @@ def plot_differences(
     first_of_name = {names[i]: i for i in np.flatnonzero(marked)[::-1]}
     ax.autoscale_view()
     dots = ax.transData.transform(np.column_stack((x, y))[marked])
-    boxes = [Bbox.from_bounds(*(dot - DOT / 2), DOT, DOT) for dot in dots]
+    boxes = [Bbox([dot - DOT / 2, dot + DOT / 2]) for dot in dots]
     for name, i in sorted(first_of_name.items(), key=lambda item: x[item[1]]):
         boxes.append(_name_point(name, (x[i], y[i]), ax, boxes))
     return ax
