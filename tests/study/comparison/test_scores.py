@@ -133,6 +133,7 @@ def test_the_plan_names_each_run_once_and_reduces_sizes_without_a_gpu():
     assert len({run.name for run in full}) == len(full)
     for small, large in zip(reduced, full, strict=True):
         assert small.config.cpu_minutes == 30
+        assert small.config.spectra == 10**9
         assert large.config.spectra == 1_120_000
         assert large.config.cpu_minutes is None
         assert small.config.model.width <= large.config.model.width
