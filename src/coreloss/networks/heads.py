@@ -26,8 +26,8 @@ def paper_input(spectrum: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     Published: x_i = c_i / max(c), zero outside the window (Annys et al. 2023), which has no bound
     where the highest channel is small beside negative ones, as in a processed spectrum. Here
     x_i = c_i / max(|c|), the same wherever no channel lies farther below zero than the highest lies
-    above. A looser bound let such spectra, one in 170, hold nearly half of all squares of the input,
-    and with them the statistics of batch norm. An empty spectrum stays zero.
+    above: few spectra with larger inputs hold most of the squares of all, and with them the
+    statistics of batch norm. An empty spectrum stays zero.
 
     >>> spectrum, mask = torch.tensor([[9.0, 2.0, 4.0]]), torch.tensor([[False, True, True]])
     >>> paper_input(spectrum, mask).tolist()
