@@ -21,7 +21,7 @@ from coreloss.datasets.manifest import manifest_path, read_manifest
 from coreloss.datasets.measured import data_dir, load_record
 from coreloss.figures.explore import Setting, draw_settings
 from coreloss.identification.identify import identify
-from coreloss.reports.markdown import table, with_interval
+from coreloss.reports.markdown import table
 from coreloss.runtime.files import replacing
 from coreloss.runtime.provenance import CHECKOUT
 from coreloss.study import results
@@ -64,8 +64,11 @@ def scores_table() -> str:
 def _scores(found: Mapping, intervals: Mapping) -> list[str]:
     texts = []
     for key in KEYS:
-        known = key in intervals
-        texts.append(with_interval(found[key], intervals[key]) if known else f"{found[key]:.2f}")
+        text = f"{found[key]:.2f}"
+        if key in intervals:  # may break: on a narrow screen all columns must have room
+            low, high = intervals[key]
+            text += f" ({low:.2f}–{high:.2f})"
+        texts.append(text)
     return texts
 
 

@@ -203,7 +203,8 @@ def score_all(args: argparse.Namespace) -> None:
         if old and old["members"] == list(members) and not set(members) & set(answers):
             ensembles[name], missing[name] = old, []
             continue
-        missing[name] = [member for member in members if member not in answers]
+        missing[name] = [member for member in members if member not in rows]
+        missing[name] = missing[name] or [member for member in members if member not in answers]
         if not missing[name]:
             found = together(name, [answers[member] for member in members], sets)
             parameters = sum(rows[member]["parameters"] for member in members)
