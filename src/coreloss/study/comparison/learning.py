@@ -30,9 +30,9 @@ SCORE = "f1_visible"
 def curves_of(rows: Sequence[Row], logs: Mapping[str, Curve]) -> dict[str, dict[str, np.ndarray]]:
     """Effort (`AXES`) and F1 of visible elements over the training of each network, by name.
 
-    Minutes are of the processor where it was one. Left out are other recipes, networks
-    that began with the weights of others, and those whose statistics were measured again after
-    their training (their ``note``): what the log says of them is not what they can do.
+    Minutes are of the processor where it was one. Left out are other recipes, networks that
+    began with the weights of others, and those whose statistics were measured again after their
+    training (their ``note``): what the log says of them is not what they can do.
     """
     found = {}
     for row in rows:
